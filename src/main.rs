@@ -1,0 +1,3 @@
+//! specwave: from a specification to a running, checked service.
+
+fn main() {}

@@ -1,0 +1,36 @@
+//! The nouns: what every other module talks about. No I/O, no async, nothing of ours imported.
+//!
+//! Reading order: identifiers, positions and findings; the specification (entities, shapes, operations, rules);
+//! requirements; the plan; states of units and runs; what an attempt leaves behind.
+
+pub mod actor;
+pub mod entity;
+pub mod finding;
+pub mod id;
+pub mod operation;
+pub mod outcome;
+pub mod pattern;
+pub mod plan;
+pub mod requirement;
+pub mod rule;
+pub mod run_state;
+pub mod shape;
+pub mod spec;
+pub mod subject;
+pub mod unit_state;
+
+pub use actor::Actor;
+pub use entity::{Entity, Field, FieldType, OnDelete};
+pub use finding::{Finding, Position, Severity};
+pub use id::{AttemptId, OrganizationId, PatternId, PlanId, RunId, SpecId, UnitId, WorkerId};
+pub use operation::{Behaviour, Method, Operation};
+pub use outcome::{Artifact, CheckResult, Outcome, Verdict};
+pub use pattern::{Pattern, PatternHit, PatternKind};
+pub use plan::{Dependency, Plan, Role, Task, TaskKind, TaskType};
+pub use requirement::{Requirement, RequirementClass};
+pub use rule::{Rule, RuleKind};
+pub use run_state::{RunEvent, RunState};
+pub use shape::{Schema, SchemaRole, Shape, ShapeKind};
+pub use spec::{SpecDocument, SpecFormat};
+pub use subject::Subject;
+pub use unit_state::{UnitEvent, UnitState};
