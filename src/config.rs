@@ -1,1 +1,403 @@
-//! config
+//! Settings: parsed once, validated at start, passed down; the only module that reads the environment.
+//!
+//! Precedence: flag > environment > `./specwave.toml` > the user's `config.toml` > `config.default.toml`.
+//! Every value remembers where it came from, so that `specwave config` can say so.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+use toml::Value;
+
+const DEFAULTS: &str = include_str!("config.default.toml");
+/// The largest settings file that is read.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Environment variables and the settings they stand for.
+const ENVIRONMENT: [(&str, &str); 9] = [
+    ("SPECWAVE_DATA_DIR", "data_dir"),
+    ("DATABASE_URL", "database_url"),
+    ("SPECWAVE_OFFLINE", "offline"),
+    ("SPECWAVE_TARGET", "run.target"),
+    ("SPECWAVE_CONCURRENCY", "run.concurrency"),
+    ("SPECWAVE_UNIT_TIMEOUT_SECS", "run.unit_timeout_secs"),
+    ("SPECWAVE_LEASE_SECS", "engine.lease_secs"),
+    ("SPECWAVE_EMBEDDER", "embedder.kind"),
+    ("SPECWAVE_PYTHON", "python.command"),
+];
+
+/// Settings whose value `specwave config` and `Debug` never show.
+const SECRETS: [&str; 1] = ["database_url"];
+
+/// What can be wrong with the settings.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// A settings file cannot be read.
+    #[error("cannot read settings from {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A settings file is not TOML.
+    #[error("{origin} is not valid TOML: {message}")]
+    Syntax {
+        /// The file.
+        origin: Origin,
+        /// What the parser says.
+        message: String,
+    },
+    /// A setting that does not exist.
+    #[error("unknown setting `{key}` in {origin}\n  hint: {hint}")]
+    Unknown {
+        /// Its name.
+        key: String,
+        /// Where it stands.
+        origin: Origin,
+        /// The nearest one that exists.
+        hint: String,
+    },
+    /// A value of the wrong kind or outside its range.
+    #[error("setting `{key}` from {origin} is {value}, expected {expected}")]
+    Invalid {
+        /// Its name.
+        key: String,
+        /// Where it came from.
+        origin: Origin,
+        /// What was given.
+        value: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The program.
+    Default,
+    /// A file.
+    File(PathBuf),
+    /// An environment variable.
+    Environment(&'static str),
+    /// The command line.
+    Flag,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => out.write_str("default"),
+            Self::File(path) => write!(out, "{}", path.display()),
+            Self::Environment(name) => write!(out, "environment {name}"),
+            Self::Flag => out.write_str("flag"),
+        }
+    }
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself, for the one who must use it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("[redacted]")
+    }
+}
+
+/// Which embedder to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmbedderChoice {
+    /// The neural one when it is prepared, else the lexical one.
+    Auto,
+    /// The neural one or nothing.
+    Fastembed,
+    /// The lexical one.
+    Lexical,
+}
+
+/// Every setting.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where everything that is kept lives.
+    pub data_dir: PathBuf,
+    /// A PostgreSQL to use instead of the managed one.
+    pub database_url: Option<Secret>,
+    /// True: reach for nothing beyond this machine.
+    pub offline: bool,
+    /// The target pack, when the specification does not name one.
+    pub target: String,
+    /// Units that are worked on at once, 1 to 256.
+    pub concurrency: usize,
+    /// How long one unit may take.
+    pub unit_timeout: Duration,
+    /// Attempts at a unit, 1 to 10.
+    pub attempts_max: u32,
+    /// True: waves are barriers.
+    pub strict_waves: bool,
+    /// How long Ctrl-C lets running units finish.
+    pub grace: Duration,
+    /// The lease of a claim.
+    pub lease: Duration,
+    /// Which embedder to use.
+    pub embedder: EmbedderChoice,
+    /// The Python interpreter.
+    pub python: String,
+    entries: Vec<Entry>,
+}
+
+/// One setting as `specwave config` shows it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Dotted name.
+    pub key: String,
+    /// Its value; secrets are redacted.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+impl Config {
+    /// Reads all layers. `flags` holds dotted names and values from the command line.
+    pub fn load(flags: &[(&'static str, Value)]) -> Result<Self, ConfigError> {
+        let mut layers = Layers::default();
+        layers.add_toml(DEFAULTS, &Origin::Default)?;
+        for path in files() {
+            if let Some(text) = read_bounded(&path)? {
+                layers.add_toml(&text, &Origin::File(path))?;
+            }
+        }
+        for (variable, key) in ENVIRONMENT {
+            if let Ok(text) = std::env::var(variable) {
+                layers.set(key, parse_scalar(&layers, key, &text), Origin::Environment(variable));
+            }
+        }
+        for (key, value) in flags {
+            layers.set(key, value.clone(), Origin::Flag);
+        }
+        layers.finish()
+    }
+
+    /// Every setting with its origin, by name.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}
+
+#[derive(Default)]
+struct Layers {
+    values: BTreeMap<String, (Value, Origin)>,
+}
+
+impl Layers {
+    fn add_toml(&mut self, text: &str, origin: &Origin) -> Result<(), ConfigError> {
+        let table: toml::Table =
+            text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax { origin: origin.clone(), message: error.to_string() })?;
+        for (key, value) in flatten("", table) {
+            if *origin != Origin::Default && !self.values.contains_key(&key) {
+                let hint = nearest(&key, self.values.keys());
+                return Err(ConfigError::Unknown { key, origin: origin.clone(), hint });
+            }
+            self.values.insert(key, (value, origin.clone()));
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &str, value: Value, origin: Origin) {
+        self.values.insert(key.to_owned(), (value, origin));
+    }
+
+    fn finish(self) -> Result<Config, ConfigError> {
+        let data_dir = match self.text("data_dir")? {
+            "" => default_data_dir(),
+            path => std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path)),
+        };
+        let database_url = Some(self.text("database_url")?).filter(|url| !url.is_empty()).map(|url| Secret(url.to_owned()));
+        let embedder = match self.text("embedder.kind")? {
+            "auto" => EmbedderChoice::Auto,
+            "fastembed" => EmbedderChoice::Fastembed,
+            "lexical" => EmbedderChoice::Lexical,
+            _ => return Err(self.invalid("embedder.kind", "auto, fastembed or lexical")),
+        };
+        let config = Config {
+            database_url,
+            offline: self.boolean("offline")?,
+            target: self.text("run.target")?.to_owned(),
+            concurrency: usize::try_from(self.integer("run.concurrency", 1, 256, "a whole number from 1 to 256")?).unwrap_or(1),
+            unit_timeout: self.seconds("run.unit_timeout_secs", 1, 86_400, "seconds from 1 to 86400")?,
+            attempts_max: u32::try_from(self.integer("run.attempts_max", 1, 10, "a whole number from 1 to 10")?).unwrap_or(1),
+            strict_waves: self.boolean("run.strict_waves")?,
+            grace: self.seconds("run.grace_secs", 0, 600, "seconds from 0 to 600")?,
+            lease: self.seconds("engine.lease_secs", 2, 3_600, "seconds from 2 to 3600")?,
+            embedder,
+            python: self.text("python.command")?.to_owned(),
+            entries: self.entries(&data_dir),
+            data_dir,
+        };
+        Ok(config)
+    }
+
+    fn entries(&self, data_dir: &Path) -> Vec<Entry> {
+        let shown = |key: &str, value: &Value| match (key, value) {
+            (_, Value::String(text)) if text.is_empty() && key == "data_dir" => data_dir.display().to_string(),
+            (_, Value::String(text)) if SECRETS.contains(&key) => if text.is_empty() { "" } else { "[redacted]" }.to_owned(),
+            (_, Value::String(text)) => text.clone(),
+            (_, other) => other.to_string(),
+        };
+        let entry = |(key, (value, origin)): (&String, &(Value, Origin))| Entry {
+            key: key.clone(),
+            value: shown(key, value),
+            origin: origin.clone(),
+        };
+        self.values.iter().map(entry).collect()
+    }
+
+    fn text(&self, key: &str) -> Result<&str, ConfigError> {
+        self.get(key).as_str().ok_or_else(|| self.invalid(key, "a text"))
+    }
+
+    fn boolean(&self, key: &str) -> Result<bool, ConfigError> {
+        self.get(key).as_bool().ok_or_else(|| self.invalid(key, "true or false"))
+    }
+
+    fn integer(&self, key: &str, min: i64, max: i64, expected: &'static str) -> Result<i64, ConfigError> {
+        self.get(key).as_integer().filter(|number| (min..=max).contains(number)).ok_or_else(|| self.invalid(key, expected))
+    }
+
+    fn seconds(&self, key: &str, min: i64, max: i64, expected: &'static str) -> Result<Duration, ConfigError> {
+        self.integer(key, min, max, expected).map(|secs| Duration::from_secs(secs.unsigned_abs()))
+    }
+
+    fn get(&self, key: &str) -> &Value {
+        &self.values.get(key).expect("config.default.toml names every setting").0
+    }
+
+    fn invalid(&self, key: &str, expected: &'static str) -> ConfigError {
+        let (value, origin) = self.values.get(key).expect("config.default.toml names every setting");
+        let value = if SECRETS.contains(&key) { "[redacted]".to_owned() } else { value.to_string() };
+        ConfigError::Invalid { key: key.to_owned(), origin: origin.clone(), value, expected }
+    }
+}
+
+/// The user's file, then the project's.
+fn files() -> Vec<PathBuf> {
+    let user = directories::ProjectDirs::from("", "", "specwave").map(|dirs| dirs.config_dir().join("config.toml"));
+    user.into_iter().chain([PathBuf::from("specwave.toml")]).collect()
+}
+
+fn read_bounded(path: &Path) -> Result<Option<String>, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
+            Err(unreadable(std::io::Error::other(format!("larger than {FILE_BYTES_MAX} bytes"))))
+        }
+        Ok(_) => std::fs::read_to_string(path).map(Some).map_err(unreadable),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+/// `/var/lib/specwave` for root, whose home other users (such as the database's) cannot enter; else the user's data directory.
+fn default_data_dir() -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/specwave");
+    }
+    directories::ProjectDirs::from("", "", "specwave").map_or_else(|| PathBuf::from(".specwave-data"), |dirs| dirs.data_dir().to_owned())
+}
+
+/// A variable's text as the kind of value that its setting has.
+fn parse_scalar(layers: &Layers, key: &str, text: &str) -> Value {
+    match layers.get(key) {
+        Value::Boolean(_) => match text {
+            "1" | "true" | "yes" => Value::Boolean(true),
+            "" | "0" | "false" | "no" => Value::Boolean(false),
+            other => Value::String(other.to_owned()),
+        },
+        Value::Integer(_) => text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer),
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+fn flatten(prefix: &str, table: toml::Table) -> Vec<(String, Value)> {
+    let named = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
+    table
+        .into_iter()
+        .flat_map(|(key, value)| match value {
+            Value::Table(inner) if prefix.is_empty() => flatten(&named(&key), inner),
+            value => vec![(named(&key), value)],
+        })
+        .collect()
+}
+
+fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a String>) -> String {
+    let last = key.rsplit('.').next().unwrap_or(key);
+    let near = known.min_by_key(|candidate| {
+        let name = candidate.rsplit('.').next().unwrap_or(candidate);
+        let shared = name.chars().zip(last.chars()).take_while(|(left, right)| left == right).count();
+        (usize::from(!(name.contains(last) || last.contains(name))), name.len().max(last.len()) - shared)
+    });
+    near.map_or_else(
+        || "`specwave config` lists every setting".to_owned(),
+        |name| format!("did you mean `{name}`? `specwave config` lists every setting"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str) -> Result<Config, ConfigError> {
+        let mut layers = Layers::default();
+        layers.add_toml(DEFAULTS, &Origin::Default)?;
+        layers.add_toml(file, &Origin::File(PathBuf::from("specwave.toml")))?;
+        layers.finish()
+    }
+
+    fn check_error(file: &str, expected: &str) {
+        assert_eq!(load(file).map(|_| ()).expect_err("the file is wrong").to_string(), expected);
+    }
+
+    #[test]
+    fn file_overrides_default_and_says_so() {
+        let config = load("[run]\nconcurrency = 9").expect("valid");
+        assert_eq!(config.concurrency, 9);
+        let origin = |key: &str| config.entries().iter().find(|entry| entry.key == key).map(|entry| entry.origin.to_string());
+        assert_eq!(origin("run.concurrency").as_deref(), Some("specwave.toml"));
+        assert_eq!(origin("run.target").as_deref(), Some("default"));
+    }
+
+    #[test]
+    fn unknown_setting_names_the_nearest() {
+        check_error(
+            "[run]\nconcurency = 9",
+            "unknown setting `run.concurency` in specwave.toml\n  hint: did you mean `run.concurrency`? `specwave config` lists every setting",
+        );
+    }
+
+    #[test]
+    fn values_outside_their_range_are_refused() {
+        check_error("[run]\nconcurrency = 0", "setting `run.concurrency` from specwave.toml is 0, expected a whole number from 1 to 256");
+        check_error("offline = 3", "setting `offline` from specwave.toml is 3, expected true or false");
+        check_error(
+            "[embedder]\nkind = \"magic\"",
+            "setting `embedder.kind` from specwave.toml is \"magic\", expected auto, fastembed or lexical",
+        );
+    }
+
+    #[test]
+    fn secrets_are_never_shown() {
+        let config = load("database_url = \"postgres://u:hunter2@h/d\"").expect("valid");
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}

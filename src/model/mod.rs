@@ -5,6 +5,7 @@
 
 pub mod actor;
 pub mod entity;
+pub mod event;
 pub mod finding;
 pub mod id;
 pub mod operation;
@@ -21,6 +22,7 @@ pub mod unit_state;
 
 pub use actor::Actor;
 pub use entity::{Entity, Field, FieldType, OnDelete};
+pub use event::{Event, EventKind, Phase};
 pub use finding::{Finding, Position, Severity};
 pub use id::{AttemptId, OrganizationId, PatternId, PlanId, RunId, SpecId, UnitId, WorkerId};
 pub use operation::{Behaviour, Method, Operation};
