@@ -1,1 +1,101 @@
-//! cli
+//! The command line: one file per command. Data goes to stdout, everything else to stderr; no rule of the domain lives here.
+//!
+//! Exit codes: 0 succeeded, 1 internal error, 2 usage or bad input, 3 finished but partial or failed, 4 cancelled or
+//! paused, 5 a required store is unavailable.
+
+mod completions;
+mod config;
+mod failure;
+mod output;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{ArgAction, Parser, Subcommand};
+
+pub use failure::{Failure, report_failure};
+
+use crate::config::Config;
+use crate::telemetry::Logging;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// From a software specification to a running, checked service.
+#[derive(Debug, Parser)]
+#[command(name = "specwave", version, styles = STYLES, max_term_width = 110)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Where everything that is kept lives
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Reach for nothing beyond this machine
+    #[arg(long, global = true)]
+    offline: bool,
+    /// Log more: -v info, -vv debug
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Log directives, for example `specwave=debug,sqlx=info`
+    #[arg(long, global = true, env = "SPECWAVE_LOG", value_name = "DIRECTIVES", hide = true)]
+    log: Option<String>,
+    /// Log as JSON lines
+    #[arg(long, global = true, hide = true)]
+    log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show every setting and where it came from
+    Config(config::ConfigArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+impl Cli {
+    /// How this invocation logs.
+    pub fn logging(&self) -> Logging {
+        Logging { verbosity: self.global.verbose, directives: self.global.log.clone(), json: self.global.log_json }
+    }
+
+    /// Runs the command and says how it went.
+    pub async fn run(self) -> ExitCode {
+        match self.dispatch().await {
+            Ok(code) => code,
+            Err(error) => report_failure(&error),
+        }
+    }
+
+    async fn dispatch(self) -> anyhow::Result<ExitCode> {
+        let global = self.global;
+        match self.command {
+            Command::Config(args) => config::run(&args, &global),
+            Command::Completions(args) => Ok(completions::run(&args)),
+        }
+    }
+}
+
+impl Global {
+    /// The settings with the flags of this invocation on top of `flags`.
+    fn config(&self, mut flags: Vec<(&'static str, toml::Value)>) -> Result<Config, Failure> {
+        if let Some(dir) = &self.data_dir {
+            flags.push(("data_dir", toml::Value::String(dir.to_string_lossy().into_owned())));
+        }
+        if self.offline {
+            flags.push(("offline", toml::Value::Boolean(true)));
+        }
+        Config::load(&flags).map_err(|error| Failure::usage(error.to_string()))
+    }
+}

@@ -1,0 +1,63 @@
+//! How a command fails: a line for the person, a code for the machine.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// The exit code of usage errors and bad input.
+pub const BAD_INPUT: u8 = 2;
+/// The exit code of a run that finished partial or failed.
+pub const UNFINISHED: u8 = 3;
+/// The exit code of a cancelled or paused run.
+pub const CANCELLED: u8 = 4;
+/// The exit code of an unavailable store.
+pub const STORE_UNAVAILABLE: u8 = 5;
+
+/// An error that knows its exit code and what to do about it.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// Wrong usage or bad input.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { code: BAD_INPUT, message: message.into(), hint: None }
+    }
+
+    /// A store that cannot be reached.
+    pub fn store(message: impl Into<String>) -> Self {
+        Self { code: STORE_UNAVAILABLE, message: message.into(), hint: None }
+    }
+
+    /// The same with something to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.message)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(out, "\n  hint: {hint}"))
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Prints what went wrong, cause by cause, and returns the code to exit with.
+pub fn report_failure(error: &anyhow::Error) -> ExitCode {
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    anstream::eprintln!("{red}error{red:#}: {}", crate::redact::redact(&error.to_string()));
+    for cause in error.chain().skip(1) {
+        anstream::eprintln!("  caused by: {}", crate::redact::redact(&cause.to_string()));
+    }
+    ExitCode::from(code_of(error))
+}
+
+fn code_of(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(|cause| cause.downcast_ref::<Failure>().map(|failure| failure.code)).unwrap_or(1)
+}

@@ -1,0 +1,56 @@
+//! What several commands print alike: JSON documents, tables, durations.
+
+use std::io::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
+
+/// Prints a document as indented JSON on stdout.
+pub fn print_json<T: Serialize>(document: &T) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut stdout, document)?;
+    writeln!(stdout)?;
+    Ok(())
+}
+
+/// Prints rows as columns, each as wide as its widest cell; the header is bold.
+pub fn print_table(header: &[&str], rows: &[Vec<String>]) {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(String::as_str);
+        cells.chain(header.get(column).copied()).map(UnicodeWidthStr::width).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let line = |cells: &[&str]| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width()))));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let bold = anstyle::Style::new().bold();
+    anstream::println!("{bold}{}{bold:#}", line(header));
+    for row in rows {
+        anstream::println!("{}", line(&row.iter().map(String::as_str).collect::<Vec<_>>()));
+    }
+}
+
+/// A duration as a person says it: `340 ms`, `4.2 s`, `3 min 07 s`.
+pub fn duration(duration: Duration) -> String {
+    match duration.as_millis() {
+        millis @ 0..1_000 => format!("{millis} ms"),
+        millis @ 1_000..60_000 => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
+        millis => format!("{} min {:02} s", millis / 60_000, millis % 60_000 / 1_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_say_them() {
+        let check = |millis, expected: &str| assert_eq!(duration(Duration::from_millis(millis)), expected);
+        check(0, "0 ms");
+        check(999, "999 ms");
+        check(4_260, "4.2 s");
+        check(187_000, "3 min 07 s");
+    }
+}
