@@ -1,0 +1,1 @@
+//! `specwave plan`: shows what would be done, and does nothing.

@@ -1,0 +1,1 @@
+//! Phase 2: from a specification to numbered, classified, checkable requirements.

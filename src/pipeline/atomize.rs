@@ -1,0 +1,1 @@
+//! Phase 4: which nodes of a plan are executed, and that no two of them get in each other’s way.
