@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod failure;
 mod output;
+mod progress;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

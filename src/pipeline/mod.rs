@@ -2,5 +2,7 @@
 
 pub mod analyze;
 pub mod atomize;
+pub mod compliance;
+pub mod events;
 pub mod plan;
 pub mod schedule;
