@@ -1,0 +1,1 @@
+//! Embedded texts and their neighbours.
