@@ -4,11 +4,18 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use specwave::cli::Cli;
+use specwave::exec::supervise;
 use specwave::telemetry;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == supervise::SUBCOMMAND) {
+        std::process::exit(supervise::main());
+    }
     let cli = Cli::parse();
     telemetry::install(&cli.logging());
-    cli.run().await
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return specwave::cli::report_failure(&anyhow::Error::new(error).context("cannot start the runtime")),
+    };
+    runtime.block_on(cli.run())
 }

@@ -1,1 +1,34 @@
-//! exec
+//! Running commands, and the directories they run in.
+//!
+//! Every command runs in its own process group below a supervisor process (the hidden subcommand `__supervise` of this
+//! binary) that holds a socket to specwave: when specwave ends, even by `kill -9`, the supervisor ends the whole group.
+//! The supervisor also applies the limits and the Landlock sandbox. Called by the agents and by the phases that check,
+//! deploy and probe. Nothing here knows specifications, units, runs or databases.
+
+pub mod capture;
+pub mod command;
+pub mod processes;
+pub mod sandbox;
+pub mod service;
+pub mod supervise;
+
+use tokio_util::sync::CancellationToken;
+
+pub use capture::Captured;
+pub use command::{Command, Confinement, ExecError, Exit, Finished, Limit, Limits, Network};
+pub use sandbox::Tier;
+pub use service::Service;
+
+/// Runs a command to its end: its own exit, a limit, or `cancel`; afterwards none of its processes is left.
+///
+/// Only a command that could not be run at all is an error; a non-zero exit is a [`Finished`].
+pub async fn run(command: &Command, cancel: &CancellationToken) -> Result<Finished, ExecError> {
+    service::start(command).await?.wait(cancel).await
+}
+
+/// Starts a long-running command, for example a server.
+///
+/// [`Service::stop`] ends the whole process group, and so does dropping it.
+pub async fn start(command: &Command) -> Result<Service, ExecError> {
+    service::start(command).await
+}
