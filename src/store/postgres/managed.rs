@@ -1,0 +1,209 @@
+//! The managed local PostgreSQL: one server per data directory, shared by every specwave process on it.
+//!
+//! Two lock files decide who may do what. `users.lock` is held shared by every process for as long as it uses the server;
+//! `control.lock` is held exclusively by whoever starts or stops it, never for longer. The last one to leave finds that it can
+//! turn its shared lock into an exclusive one, and stops the server. A process that is killed loses its locks with its life; the
+//! server then stays until the next call adopts it, or replaces it when it is dead too.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{Connection, PgConnection};
+
+use super::account;
+use super::programs;
+use super::server::{self, Alive, SUPERUSER, Server};
+use super::{StoreError, roles};
+
+/// How long another process may take to start the server: fetching its programs included.
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a server that was found may take to answer before it is replaced.
+const ADOPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a lock or a server that comes up is looked at.
+const POLL: Duration = Duration::from_millis(50);
+/// The database, and the role that owns it.
+const OWNER: &str = "specwave";
+
+/// A running managed server, held by this process.
+#[derive(Debug)]
+pub struct Managed {
+    server: Server,
+    folder: PathBuf,
+    users: File,
+    port: u16,
+    password: String,
+}
+
+/// Where the managed server's parts are.
+#[derive(Debug, Clone)]
+struct Layout {
+    folder: PathBuf,
+    account: Option<account::Account>,
+}
+
+impl Layout {
+    fn new(data_dir: &Path) -> Result<Self, StoreError> {
+        let account = account::lent()?;
+        Ok(Self { folder: account::home(data_dir, account.as_ref()), account })
+    }
+
+    /// The server's own part, which belongs to its account.
+    fn home(&self) -> PathBuf {
+        self.folder.join("server")
+    }
+}
+
+impl Managed {
+    /// Starts the server of that data directory, or joins the one that runs. Makes it on the first call.
+    pub async fn start(data_dir: &Path, offline: bool) -> Result<Self, StoreError> {
+        let layout = Layout::new(data_dir)?;
+        make_folder(&layout.folder)?;
+        let control = open_lock(&layout.folder.join("control.lock"))?;
+        lock(&control).await?;
+        let users = open_lock(&layout.folder.join("users.lock"))?;
+        users.lock_shared().map_err(StoreError::file("lock", layout.folder.join("users.lock")))?;
+        let password = password(&layout.folder.join("password"))?;
+        let programs = programs::prepare(&layout.folder.join("programs"), server::recorded_major(&layout.home())?, offline).await?;
+        let server = Server { home: layout.home(), programs, account: layout.account };
+        let alive = bring_up(&server, &password).await?;
+        let managed = Self { server, folder: layout.folder, users, port: alive.port, password };
+        managed.prepare_database().await?;
+        drop(control);
+        Ok(managed)
+    }
+
+    /// How to reach the database as its owner, who is neither superuser nor above row-level security.
+    pub(super) fn options(&self) -> PgConnectOptions {
+        options(self.port, OWNER, OWNER, &self.password)
+    }
+
+    /// How to reach a database as the superuser; only for making roles and databases.
+    pub(super) fn superuser_options(&self, database: &str) -> PgConnectOptions {
+        options(self.port, SUPERUSER, database, &self.password)
+    }
+
+    /// One line for `doctor`: address, account and where the programs come from.
+    pub fn describe(&self) -> String {
+        let account = self.server.account.as_ref().map_or_else(String::new, |account| format!(", as {}", account.name));
+        format!("127.0.0.1:{}, {}{account}, {}", self.port, self.server.programs.origin, self.folder.display())
+    }
+
+    /// Leaves the server; the last process to leave stops it. Nothing of this process may use it afterwards.
+    pub async fn leave(&self) -> Result<(), StoreError> {
+        let control = open_lock(&self.folder.join("control.lock"))?;
+        lock(&control).await?;
+        match self.users.try_lock() {
+            Ok(()) => self.server.stop("fast").await?,
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(StoreError::file("lock", self.folder.join("users.lock"))(error)),
+        }
+        self.users.unlock().map_err(StoreError::file("unlock", self.folder.join("users.lock")))
+    }
+
+    /// Makes the owner and the database, once.
+    async fn prepare_database(&self) -> Result<(), StoreError> {
+        if PgConnection::connect_with(&self.options()).await.is_ok() {
+            return Ok(());
+        }
+        let mut connection = PgConnection::connect_with(&self.superuser_options("postgres")).await?;
+        roles::create_owner(&mut connection, OWNER, &self.password).await?;
+        roles::create_database(&mut connection, OWNER, OWNER).await?;
+        connection.close().await?;
+        Ok(())
+    }
+}
+
+/// Adopts the server that runs, or starts one.
+async fn bring_up(server: &Server, password: &str) -> Result<Alive, StoreError> {
+    if let Some(alive) = server.alive() {
+        match answers(alive, password).await {
+            Ok(()) => return Ok(alive),
+            Err(error) => {
+                tracing::warn!(%error, port = alive.port, "a postgresql was left behind and does not answer, replacing it");
+                server.stop("immediate").await?;
+            }
+        }
+    }
+    if server::recorded_major(&server.home)?.is_none() {
+        server.initialize(password).await?;
+    }
+    let alive = server.start().await?;
+    answers(alive, password).await?;
+    Ok(alive)
+}
+
+/// Waits until the superuser can log in.
+async fn answers(alive: Alive, password: &str) -> Result<(), StoreError> {
+    let deadline = Instant::now() + ADOPT_TIMEOUT;
+    let options = options(alive.port, SUPERUSER, "postgres", password);
+    loop {
+        match tokio::time::timeout(ADOPT_TIMEOUT, PgConnection::connect_with(&options)).await {
+            Ok(Ok(connection)) => return Ok(connection.close().await?),
+            Ok(Err(error)) if Instant::now() >= deadline => return Err(error.into()),
+            Err(_) => {
+                let detail = format!("127.0.0.1:{} gives no answer", alive.port);
+                return Err(StoreError::Unavailable { detail, hint: "end that server by hand" });
+            }
+            Ok(Err(_)) => tokio::time::sleep(POLL).await,
+        }
+    }
+}
+
+fn options(port: u16, user: &str, database: &str, password: &str) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .host("127.0.0.1")
+        .port(port)
+        .username(user)
+        .password(password)
+        .database(database)
+        .ssl_mode(PgSslMode::Disable)
+}
+
+/// The folder is open to the server's account, which must pass through it; what is inside protects itself.
+fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    let programs = folder.join("programs");
+    let missing: Vec<PathBuf> = programs.ancestors().take_while(|path| !path.exists()).map(Path::to_owned).collect();
+    fs::create_dir_all(&programs).map_err(StoreError::file("create", &programs))?;
+    for path in missing {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(StoreError::file("change the mode of", path))?;
+    }
+    Ok(())
+}
+
+fn open_lock(path: &Path) -> Result<File, StoreError> {
+    File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(StoreError::file("open", path))
+}
+
+async fn lock(control: &File) -> Result<(), StoreError> {
+    let deadline = Instant::now() + CONTROL_TIMEOUT;
+    loop {
+        match control.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(StoreError::file("lock", "control.lock")(error)),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => tokio::time::sleep(POLL).await,
+            Err(TryLockError::WouldBlock) => {
+                let detail = format!("another process has been starting it for {} s", CONTROL_TIMEOUT.as_secs());
+                return Err(StoreError::Managed { detail, hint: "look for a specwave process that hangs" });
+            }
+        }
+    }
+}
+
+/// The password of this installation: 256 random bits, made once, readable by its owner alone.
+fn password(path: &Path) -> Result<String, StoreError> {
+    match fs::read_to_string(path) {
+        Ok(password) => return Ok(password),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(source) => return Err(StoreError::File { action: "read", path: path.to_owned(), source }),
+    }
+    let mut bytes = [0_u8; 32];
+    let random = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    random.map_err(StoreError::file("read", "/dev/urandom"))?;
+    let password = hex::encode(bytes);
+    server::write_private(path, &password)?;
+    Ok(password)
+}

@@ -1,0 +1,99 @@
+//! A database of its own for each test, copied from a migrated template on a real server.
+//!
+//! The server is the one of `SPECWAVE_TEST_DATABASE_URL` (a superuser's), or the managed one in the user's cache directory.
+
+use std::str::FromStr;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::sync::OnceCell;
+
+use super::{Managed, Postgres, migrate, roles};
+use crate::model::OrganizationId;
+
+/// The owner of every test database.
+const OWNER: &str = "specwave_test";
+const OWNER_PASSWORD: &str = "specwave-test";
+/// Serialises the making of the template across test processes.
+const TEMPLATE_LOCK: i64 = 0x7370_6563_7465_7374;
+
+/// Superuser options; kept for the whole process, as each test has a runtime of its own.
+static SERVER: OnceCell<(PgConnectOptions, String)> = OnceCell::const_new();
+
+/// A store on a new database. The connections are this runtime's; the database is dropped by the next test process.
+pub(crate) async fn store() -> Postgres {
+    let (superuser, template) = SERVER.get_or_init(server).await;
+    let name = format!("{template}_{}", uuid::Uuid::now_v7().simple());
+    let mut connection = PgConnection::connect_with(superuser).await.unwrap();
+    let statement = format!("create database {name} owner {OWNER} template {template} strategy wal_log");
+    sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    Postgres::connect_with(owner(superuser, &name), None, 8).await.unwrap()
+}
+
+/// The store as a role that row-level security does not bind.
+pub(crate) async fn connect_as_superuser() -> Result<Postgres, super::StoreError> {
+    let (superuser, template) = SERVER.get_or_init(server).await;
+    Postgres::connect_with(superuser.clone().database(template), None, 2).await
+}
+
+/// A second organization in that store.
+pub(crate) async fn other_organization(store: &Postgres) -> OrganizationId {
+    let organization = OrganizationId::new();
+    let mut connection = store.owner().await.unwrap();
+    sqlx::query("alter table organizations no force row level security").execute(&mut *connection).await.unwrap();
+    let insert = "insert into organizations (id, slug, name) values ($1, 'other', 'Other')";
+    sqlx::query(insert).bind(organization.0).execute(&mut *connection).await.unwrap();
+    sqlx::query("alter table organizations force row level security").execute(&mut *connection).await.unwrap();
+    organization
+}
+
+fn owner(superuser: &PgConnectOptions, database: &str) -> PgConnectOptions {
+    superuser.clone().username(OWNER).password(OWNER_PASSWORD).database(database)
+}
+
+async fn server() -> (PgConnectOptions, String) {
+    let superuser = match std::env::var("SPECWAVE_TEST_DATABASE_URL") {
+        Ok(url) => PgConnectOptions::from_str(&url).unwrap(),
+        Err(_) => {
+            let managed = Managed::start(&shared_folder(), false).await.unwrap();
+            let options = managed.superuser_options("postgres");
+            // The lock is held until the process ends, so that another test process does not stop the server; a dead one's server is adopted.
+            std::mem::forget(managed);
+            options
+        }
+    };
+    let mut connection = PgConnection::connect_with(&superuser).await.unwrap();
+    sqlx::query("select pg_advisory_lock($1)").bind(TEMPLATE_LOCK).execute(&mut connection).await.unwrap();
+    for setting in ["fsync = off", "synchronous_commit = off", "full_page_writes = off"] {
+        sqlx::query(AssertSqlSafe(format!("alter system set {setting}"))).execute(&mut connection).await.unwrap();
+    }
+    sqlx::query("select pg_reload_conf()").execute(&mut connection).await.unwrap();
+    roles::create_owner(&mut connection, OWNER, OWNER_PASSWORD).await.unwrap();
+    let template = format!("specwave_test_{}", migrate::fingerprint());
+    drop_abandoned(&mut connection, &template).await;
+    roles::create_database(&mut connection, &template, OWNER).await.unwrap();
+    Postgres::connect_with(owner(&superuser, &template), None, 2).await.unwrap().pool.close().await;
+    connection.close().await.unwrap();
+    (superuser, template)
+}
+
+fn shared_folder() -> std::path::PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return "/var/lib/specwave/tests".into();
+    }
+    directories::ProjectDirs::from("", "", "specwave").unwrap().cache_dir().join("tests")
+}
+
+/// Drops test databases that nobody is connected to and that are older than an hour, and templates of other versions of the tables.
+async fn drop_abandoned(connection: &mut PgConnection, template: &str) {
+    let query = "select datname::text from pg_database d where datname like 'specwave\\_test\\_%' and datname <> $1 \
+                 and not exists (select from pg_stat_activity a where a.datid = d.oid)";
+    let names: Vec<String> = sqlx::query_scalar(query).bind(template).fetch_all(&mut *connection).await.unwrap();
+    for name in names {
+        let made = name.rsplit('_').next().and_then(|id| uuid::Uuid::parse_str(id).ok()).and_then(|id| id.get_timestamp());
+        let age_secs = made.map_or(u64::MAX, |made| uuid::Timestamp::now(uuid::NoContext).to_unix().0.saturating_sub(made.to_unix().0));
+        if age_secs > 3_600 {
+            drop(sqlx::query(AssertSqlSafe(format!("drop database if exists {name}"))).execute(&mut *connection).await);
+        }
+    }
+}
