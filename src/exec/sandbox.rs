@@ -1,9 +1,10 @@
 //! Confinement by Landlock: which files a command may see and change, which TCP ports it may use, whom it may signal.
 //!
 //! Nothing needs to be installed and no privilege is needed. What the kernel offers is found out by trying, and every
-//! result carries its [`Tier`], so a weaker sandbox is never silent. Landlock does not cover: UDP, ICMP and raw sockets,
-//! UNIX sockets in the file system, which host a TCP port belongs to, and metadata (`stat` of any path works).
-//! Reading `/proc/PID/environ` of processes outside the sandbox is refused by the kernel's ptrace check.
+//! result carries its [`Tier`], so a weaker sandbox is never silent. Landlock does not cover: UDP and ICMP, UNIX sockets
+//! in the file system, which host a TCP port belongs to, and metadata (`stat` of any path works).
+//! Reading `/proc/PID/environ` of processes outside the sandbox is refused by the kernel's ptrace check; but root's
+//! capabilities would get around that (`CAP_PERFMON`) and around limits (`CAP_SYS_RESOURCE`), so they are given up first.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, NetPort, PathBeneath, PathFd, RestrictionStatus,
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
+use rustix::thread::{CapabilitySet, CapabilitySets};
 use serde::{Deserialize, Serialize};
 
 use super::{Command, Network};
@@ -62,6 +64,14 @@ pub const SYSTEM_PATHS: [&str; 38] = [
     "/etc/ssl",
     "/etc/timezone",
 ];
+
+/// The capabilities that a command started by root keeps: those about files and about becoming a lesser user.
+const KEPT_CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID);
 
 /// What every command may write besides its own directories.
 const WRITABLE_DEVICES: [&str; 3] = ["/dev/null", "/dev/zero", "/dev/full"];
@@ -113,6 +123,7 @@ pub fn probe() -> Tier {
 /// error: the tier says so.
 pub(super) fn confine_thread(command: &Command, scratch: &Path) -> Result<Tier, String> {
     let ruleset = rules(command, scratch)?;
+    give_up_capabilities();
     let status = ruleset.restrict_self().map_err(|error| format!("Landlock refused the rules: {error}"))?;
     let mut tier = tier_of(&status);
     if status.ruleset == RulesetStatus::NotEnforced {
@@ -151,6 +162,18 @@ fn handled(network: &Network) -> Result<RulesetCreated, RulesetError> {
         ruleset = ruleset.handle_access(AccessNet::from_all(RIGHTS))?;
     }
     ruleset.scope(Scope::from_all(RIGHTS))?.create()
+}
+
+/// Takes them out of the sets from which the next `exec` makes root's capabilities. Other users have none to give up, and a
+/// container that does not let root do this has not given it the dangerous ones, so refusals are not errors.
+fn give_up_capabilities() {
+    for capability in CapabilitySet::all().iter().filter(|capability| !KEPT_CAPABILITIES.contains(*capability)) {
+        let _ = rustix::thread::remove_capability_from_bounding_set(capability);
+    }
+    let _ = rustix::thread::clear_ambient_capability_set();
+    if let Ok(sets) = rustix::thread::capabilities(None) {
+        let _ = rustix::thread::set_capabilities(None, CapabilitySets { inheritable: CapabilitySet::empty(), ..sets });
+    }
 }
 
 /// What to do about a path that does not exist.

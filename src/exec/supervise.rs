@@ -152,7 +152,8 @@ fn spawn(command: &Command, scratch: &Path) -> io::Result<process::Child> {
 /// Children inherit these; the supervisor itself needs next to nothing.
 fn limit_self(limits: &Limits) -> io::Result<()> {
     set_limit(Resource::Core, 0)?;
-    set_limit(Resource::Cpu, limits.cpu_secs)?;
+    // SIGXCPU at the soft limit names the reason; SIGKILL follows at the hard one.
+    set_limit_between(Resource::Cpu, limits.cpu_secs, limits.cpu_secs + 2)?;
     set_limit(Resource::Fsize, limits.file_size_bytes)?;
     set_limit(Resource::Nofile, limits.open_files)?;
     // Private writable memory: unlike the address space it does not count what runtimes merely reserve.
@@ -167,9 +168,12 @@ fn limit_self(limits: &Limits) -> io::Result<()> {
 
 /// Lowers a limit; one that is already lower stays.
 fn set_limit(resource: Resource, value: u64) -> io::Result<()> {
-    let hard = rustix::process::getrlimit(resource).maximum;
-    let value = Some(hard.map_or(value, |hard| hard.min(value)));
-    Ok(rustix::process::setrlimit(resource, Rlimit { current: value, maximum: value })?)
+    set_limit_between(resource, value, value)
+}
+
+fn set_limit_between(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
+    let now = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    Ok(rustix::process::setrlimit(resource, Rlimit { current: Some(soft.min(now)), maximum: Some(hard.min(now)) })?)
 }
 
 struct Signals {
