@@ -112,7 +112,7 @@ impl Default for Limits {
     /// Enough for a linter or a test suite of a generated project.
     fn default() -> Self {
         Self {
-            wall: Duration::from_secs(300),
+            wall: Duration::from_mins(5),
             cpu_secs: 600,
             memory_bytes: 4 << 30,
             processes: 256,

@@ -7,10 +7,13 @@
 
 pub mod capture;
 pub mod command;
+pub mod environment;
 pub mod processes;
 pub mod sandbox;
 pub mod service;
 pub mod supervise;
+pub mod tree;
+pub mod workspace;
 
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +21,8 @@ pub use capture::Captured;
 pub use command::{Command, Confinement, ExecError, Exit, Finished, Limit, Limits, Network};
 pub use sandbox::Tier;
 pub use service::Service;
+pub use tree::{Tree, TreeFile};
+pub use workspace::Workspace;
 
 /// Runs a command to its end: its own exit, a limit, or `cancel`; afterwards none of its processes is left.
 ///

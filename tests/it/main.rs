@@ -1,5 +1,6 @@
 //! The one binary of integration tests.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod environment;
 mod exec;
 mod tidy;

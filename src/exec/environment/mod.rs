@@ -1,0 +1,328 @@
+//! Python environments from a target pack's pinned, hashed lock. Never from files that a run generated.
+//!
+//! An environment is `DATA_DIR/environments/<name>-<key>`, where the key covers the lock, the interpreter and its place.
+//! It is built in place, because virtual environments cannot be moved, under a lock file, and counts only once its marker
+//! has been written: what a crash left half-built is removed by the next call, and two processes at once build it once.
+
+mod python;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::tree::sha256;
+use super::{Command, ExecError, Exit, Finished, Limits, Network};
+pub use python::Interpreter;
+
+/// Written last; an environment without it is not one.
+const MARKER: &str = ".specwave-complete";
+/// How long an installation may take.
+const INSTALL_MAX: Duration = Duration::from_mins(15);
+/// How often a call that waits for another process's installation looks again.
+const POLL_EVERY: Duration = Duration::from_millis(100);
+
+/// Makes environments and keeps them below a data directory.
+#[derive(Debug, Clone)]
+pub struct Installer {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// The interpreter: a path, or a name looked up in `PATH`.
+    pub python: PathBuf,
+    /// The oldest version that will do, major and minor.
+    pub version_min: (u32, u32),
+    /// What pip gets from the caller's environment: see [`Installer::inherit`].
+    pub env: BTreeMap<String, String>,
+    /// True when nothing may be downloaded.
+    pub offline: bool,
+    /// The binary that supervises the commands; none is this very program.
+    pub supervisor: Option<PathBuf>,
+}
+
+/// A finished environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Its interpreter. Run installed tools as `python -m tool`.
+    pub python: PathBuf,
+    /// What a confined command must be able to read to use it: itself and the interpreter's installation.
+    pub readable: Vec<PathBuf>,
+    /// The interpreter's version, for example `3.11.7`.
+    pub version: String,
+    /// True when this call built it.
+    pub built: bool,
+}
+
+/// Why there is no environment.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvironmentError {
+    /// There is no interpreter of that name.
+    #[error("cannot run {python}: {reason}")]
+    PythonMissing {
+        /// What was tried.
+        python: PathBuf,
+        /// What happened.
+        reason: String,
+    },
+    /// The interpreter is too old.
+    #[error("{python} is Python {version}, but {major}.{minor} or later is needed")]
+    PythonTooOld {
+        /// What was tried.
+        python: PathBuf,
+        /// Its version.
+        version: String,
+        /// The oldest major version that will do.
+        major: u32,
+        /// The oldest minor version that will do.
+        minor: u32,
+    },
+    /// The interpreter cannot make environments.
+    #[error("{python} (Python {version}) has no venv module with pip")]
+    VenvMissing {
+        /// What was tried.
+        python: PathBuf,
+        /// Its version.
+        version: String,
+    },
+    /// It would have to be downloaded.
+    #[error("the environment {name} is not installed and downloads are switched off")]
+    Offline {
+        /// Its name.
+        name: String,
+    },
+    /// The package index was not reached.
+    #[error("cannot reach the package index to install the environment {name}: {reason}")]
+    Unreachable {
+        /// Its name.
+        name: String,
+        /// What pip said.
+        reason: String,
+    },
+    /// An installation step failed.
+    #[error("cannot {step} the environment {name}: {reason}")]
+    Failed {
+        /// `create` or `install`.
+        step: &'static str,
+        /// Its name.
+        name: String,
+        /// How it ended and what it said last.
+        reason: String,
+    },
+    /// A step could not be run.
+    #[error("cannot prepare the environment {name}")]
+    Exec {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: ExecError,
+    },
+    /// The data directory cannot be used.
+    #[error("cannot use {path}")]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It was cancelled.
+    #[error("preparing the environment {name} was cancelled")]
+    Cancelled {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl EnvironmentError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::PythonMissing { .. } | Self::PythonTooOld { .. } => "install Python 3.11 or later, or name one with --python",
+            Self::VenvMissing { .. } => "install it (Debian, Ubuntu: apt install python3-venv), or name another Python with --python",
+            Self::Offline { .. } => "run once without --offline",
+            Self::Unreachable { .. } => "check the network, the proxy settings and pip's index configuration, then run again",
+            Self::Failed { .. } | Self::Exec { .. } => "run again; if it fails again, look at what pip said",
+            Self::Io { .. } => "check that the data directory is writable and has space, or move it with SPECWAVE_DATA_DIR",
+            Self::Cancelled { .. } => "run again; what was half-built is removed first",
+        }
+    }
+
+    /// True when the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. }) || matches!(self, Self::Exec { source, .. } if source.is_transient())
+    }
+}
+
+impl Installer {
+    /// An installer below `data_dir` that uses `python3` and takes nothing from the caller's environment.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            python: PathBuf::from("python3"),
+            version_min: (3, 11),
+            env: BTreeMap::new(),
+            offline: false,
+            supervisor: None,
+        }
+    }
+
+    /// Takes over what concerns package indexes, proxies and certificates, and nothing else, from the given variables.
+    #[must_use]
+    pub fn inherit(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let wanted = |name: &str| {
+            let upper = name.to_ascii_uppercase();
+            upper.starts_with("PIP_")
+                || upper.ends_with("_PROXY")
+                || ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"].contains(&upper.as_str())
+        };
+        let mut home = None;
+        for (name, value) in variables {
+            if wanted(&name) {
+                self.env.insert(name, value);
+            } else if name == "HOME" {
+                home = Some(PathBuf::from(value));
+            }
+        }
+        // pip would look below HOME, which commands do not see.
+        let configurations = home.into_iter().flat_map(|home| [home.join(".config/pip/pip.conf"), home.join(".pip/pip.conf")]);
+        if let Some(path) = configurations.into_iter().find(|path| path.is_file()).filter(|_| !self.env.contains_key("PIP_CONFIG_FILE")) {
+            self.env.insert("PIP_CONFIG_FILE".to_owned(), path.to_string_lossy().into_owned());
+        }
+        self
+    }
+
+    /// The environment of that lock, built when it is missing. `name` is path-safe, for example the pack's name.
+    ///
+    /// Only the pip step uses the network. Waits while another process builds the same one.
+    pub async fn prepare(&self, name: &str, lock: &str, cancel: &CancellationToken) -> Result<Environment, EnvironmentError> {
+        let interpreter = python::discover(&self.python, self.version_min).await?;
+        let dir = self.data_dir.join("environments").join(format!("{name}-{}", key(lock, &interpreter)));
+        let io_failed = |source| EnvironmentError::Io { path: dir.clone(), source };
+        if dir.join(MARKER).is_file() {
+            return Ok(environment(&dir, &interpreter, false));
+        }
+        fs::create_dir_all(self.data_dir.join("environments")).map_err(io_failed)?;
+        let _locked = lock_file(&dir.with_extension("lock"), name, cancel).await?;
+        if dir.join(MARKER).is_file() {
+            return Ok(environment(&dir, &interpreter, false));
+        }
+        if self.offline {
+            return Err(EnvironmentError::Offline { name: name.to_owned() });
+        }
+        match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_failed(error)),
+            _ => {}
+        }
+        self.build(name, lock, &dir, &interpreter, cancel).await?;
+        fs::write(dir.join(MARKER), &interpreter.version).map_err(io_failed)?;
+        Ok(environment(&dir, &interpreter, true))
+    }
+
+    async fn build(
+        &self,
+        name: &str,
+        lock: &str,
+        dir: &Path,
+        interpreter: &Interpreter,
+        cancel: &CancellationToken,
+    ) -> Result<(), EnvironmentError> {
+        let io_failed = |source| EnvironmentError::Io { path: dir.to_owned(), source };
+        fs::create_dir_all(dir).map_err(io_failed)?;
+        let python = interpreter.executable.to_string_lossy().into_owned();
+        let target = dir.to_string_lossy().into_owned();
+        let create = self.command([python.as_str(), "-I", "-m", "venv", target.as_str()], dir, interpreter);
+        finish("create", name, &run(&create, name, cancel).await?)?;
+        let lock_path = dir.join("requirements.lock");
+        fs::write(&lock_path, lock).map_err(io_failed)?;
+        let cache = self.data_dir.join("cache").join("pip");
+        fs::create_dir_all(&cache).map_err(io_failed)?;
+        let pip = format!("{target}/bin/python");
+        let lock_path = lock_path.to_string_lossy().into_owned();
+        // Wheels only: source distributions would run code of the package while it is installed.
+        let options = ["--require-hashes", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off", "-r"];
+        let argv = [pip.as_str(), "-m", "pip", "install"].into_iter().chain(options).chain([lock_path.as_str()]);
+        let mut install = self.command(argv, dir, interpreter);
+        install.network = Network::Any;
+        install.readable.push(PathBuf::from("/etc/pip.conf"));
+        let values = self.env.values().flat_map(|value| value.split_whitespace()).filter(|word| word.starts_with('/'));
+        install.readable.extend(values.map(PathBuf::from));
+        install.env.extend(self.env.clone());
+        install.env.insert("PIP_CACHE_DIR".to_owned(), cache.to_string_lossy().into_owned());
+        install.writable.push(cache);
+        finish("install", name, &run(&install, name, cancel).await?)
+    }
+
+    fn command<'a>(&self, argv: impl IntoIterator<Item = &'a str>, dir: &Path, interpreter: &Interpreter) -> Command {
+        let mut command = Command::new(argv, dir);
+        command.readable = interpreter.readable();
+        command.writable = vec![dir.to_owned()];
+        command.limits = Limits { wall: INSTALL_MAX, cpu_secs: INSTALL_MAX.as_secs(), ..Limits::default() };
+        command.supervisor.clone_from(&self.supervisor);
+        command
+    }
+}
+
+fn environment(dir: &Path, interpreter: &Interpreter, built: bool) -> Environment {
+    let readable = [dir.to_owned()].into_iter().chain(interpreter.readable()).collect();
+    Environment { dir: dir.to_owned(), python: dir.join("bin").join("python"), readable, version: interpreter.version.clone(), built }
+}
+
+fn key(lock: &str, interpreter: &Interpreter) -> String {
+    let text = format!("{lock}\0{}\0{}\0{}", interpreter.version, interpreter.platform, interpreter.executable.display());
+    sha256(text.as_bytes())[..16].to_owned()
+}
+
+/// An exclusive lock that ends with the returned file or with this process.
+async fn lock_file(path: &Path, name: &str, cancel: &CancellationToken) -> Result<fs::File, EnvironmentError> {
+    let failed = |source| EnvironmentError::Io { path: path.to_owned(), source };
+    let file = fs::File::create(path).map_err(failed)?;
+    loop {
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(failed(error.into())),
+        }
+        tokio::select! {
+            () = sleep(POLL_EVERY) => {}
+            () = cancel.cancelled() => return Err(EnvironmentError::Cancelled { name: name.to_owned() }),
+        }
+    }
+}
+
+async fn run(command: &Command, name: &str, cancel: &CancellationToken) -> Result<Finished, EnvironmentError> {
+    super::run(command, cancel).await.map_err(|source| EnvironmentError::Exec { name: name.to_owned(), source })
+}
+
+fn finish(step: &'static str, name: &str, finished: &Finished) -> Result<(), EnvironmentError> {
+    const UNREACHED: [&str; 6] =
+        ["NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "name resolution", "Network is unreachable", "ProxyError"];
+    let name = name.to_owned();
+    match finished.exit {
+        Exit::Code(0) => return Ok(()),
+        Exit::Cancelled => return Err(EnvironmentError::Cancelled { name }),
+        _ => {}
+    }
+    let output = finished.output(usize::MAX);
+    let mut errors = output.lines().filter(|line| line.contains("ERROR") || line.contains("Error"));
+    let reason = errors.next_back().or(output.lines().next_back()).unwrap_or("").trim().to_owned();
+    if UNREACHED.iter().any(|sign| output.contains(sign)) {
+        return Err(EnvironmentError::Unreachable { name, reason });
+    }
+    Err(EnvironmentError::Failed { step, name, reason: format!("{}: {reason}", finished.exit) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_pip_needs_is_inherited() {
+        let given = [("PIP_INDEX_URL", "i"), ("https_proxy", "p"), ("SSL_CERT_FILE", "/c"), ("API_KEY", "secret"), ("PATH", "/bin")];
+        let installer = Installer::new("/data").inherit(given.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(installer.env.into_keys().collect::<Vec<_>>(), ["PIP_INDEX_URL", "SSL_CERT_FILE", "https_proxy"]);
+    }
+}
