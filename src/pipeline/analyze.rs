@@ -1,1 +1,0 @@
-//! Phase 2: from a specification to numbered, classified, checkable requirements.
