@@ -16,7 +16,7 @@ const DEFAULTS: &str = include_str!("config.default.toml");
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Environment variables and the settings they stand for.
-const ENVIRONMENT: [(&str, &str); 9] = [
+const ENVIRONMENT: [(&str, &str); 10] = [
     ("SPECWAVE_DATA_DIR", "data_dir"),
     ("DATABASE_URL", "database_url"),
     ("SPECWAVE_OFFLINE", "offline"),
@@ -25,6 +25,7 @@ const ENVIRONMENT: [(&str, &str); 9] = [
     ("SPECWAVE_UNIT_TIMEOUT_SECS", "run.unit_timeout_secs"),
     ("SPECWAVE_LEASE_SECS", "engine.lease_secs"),
     ("SPECWAVE_EMBEDDER", "embedder.kind"),
+    ("ORT_DYLIB_PATH", "embedder.library"),
     ("SPECWAVE_PYTHON", "python.command"),
 ];
 
@@ -151,6 +152,8 @@ pub struct Config {
     pub lease: Duration,
     /// Which embedder to use.
     pub embedder: EmbedderChoice,
+    /// An ONNX Runtime library to use instead of the prepared one.
+    pub embedder_library: Option<PathBuf>,
     /// The Python interpreter.
     pub python: String,
     entries: Vec<Entry>,
@@ -240,6 +243,7 @@ impl Layers {
             grace: self.seconds("run.grace_secs", 0, 600, "seconds from 0 to 600")?,
             lease: self.seconds("engine.lease_secs", 2, 3_600, "seconds from 2 to 3600")?,
             embedder,
+            embedder_library: Some(self.text("embedder.library")?).filter(|path| !path.is_empty()).map(PathBuf::from),
             python: self.text("python.command")?.to_owned(),
             entries: self.entries(&data_dir),
             data_dir,

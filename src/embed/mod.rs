@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::config::{Config, EmbedderChoice};
+
 pub mod files;
 pub mod lexical;
 #[cfg(feature = "fastembed")]
@@ -62,24 +64,21 @@ pub enum EmbedError {
 }
 
 /// Which embedder to open, and from where.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// `DATA_DIR/embedder`, as `scripts/prepare-embedder` fills it.
     pub directory: PathBuf,
-    /// Another ONNX Runtime library (`ORT_DYLIB_PATH`); its file name must carry its version.
+    /// Another ONNX Runtime library; its file name must carry its version.
     pub library: Option<PathBuf>,
     /// Which one is wanted.
-    pub choice: Choice,
+    pub choice: EmbedderChoice,
 }
 
-/// Which embedder is wanted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Choice {
-    /// The neural one where it can be had, else the lexical one.
-    #[default]
-    Best,
-    /// The lexical one.
-    Lexical,
+impl Settings {
+    /// What the configuration says.
+    pub fn of(config: &Config) -> Self {
+        Self { directory: config.data_dir.join("embedder"), library: config.embedder_library.clone(), choice: config.embedder }
+    }
 }
 
 /// Which embedder serves, why, and what would change it: a line of `doctor` and of the report.
@@ -99,18 +98,19 @@ pub struct Status {
     pub hint: Option<String>,
 }
 
-/// Opens the best embedder that can be had and says which one it is and why. Loads the model (about 0.3 s), so that a model
-/// that does not load shows here and not in mid-run. Never fails: the lexical embedder needs nothing.
-pub async fn open(settings: &Settings) -> (Arc<dyn Embedder>, Status) {
-    if settings.choice == Choice::Lexical {
-        return lexical("asked for by the settings".to_owned(), None);
+/// Opens the embedder that is wanted and can be had, and says which one it is and why. Loads the model (about 0.3 s), so that
+/// a model that does not load shows here and not in mid-run. Fails only when the neural one is insisted on.
+pub async fn open(settings: &Settings) -> Result<(Arc<dyn Embedder>, Status), Missing> {
+    if settings.choice == EmbedderChoice::Lexical {
+        return Ok(lexical("asked for by the settings".to_owned(), None));
     }
     match open_neural(settings).await {
         Ok((embedder, reason)) => {
             let status = status(embedder.as_ref(), reason, None);
-            (embedder, Status { neural: true, ..status })
+            Ok((embedder, Status { neural: true, ..status }))
         }
-        Err(missing) => lexical(missing.to_string(), Some(missing.hint())),
+        Err(missing) if settings.choice == EmbedderChoice::Fastembed => Err(missing),
+        Err(missing) => Ok(lexical(missing.to_string(), Some(missing.hint()))),
     }
 }
 
@@ -163,19 +163,27 @@ pub fn cosine(left: &[f32], right: &[f32]) -> f32 {
 mod tests {
     use super::*;
 
+    async fn check(choice: EmbedderChoice) -> Result<(Arc<dyn Embedder>, Status), Missing> {
+        let directory = tempfile::tempdir().unwrap();
+        open(&Settings { directory: directory.path().to_owned(), library: None, choice }).await
+    }
+
     #[tokio::test]
     async fn an_empty_directory_gives_the_lexical_embedder_with_a_hint() {
-        let directory = tempfile::tempdir().unwrap();
-        let settings = Settings { directory: directory.path().to_owned(), ..Settings::default() };
-        let (embedder, status) = open(&settings).await;
+        let (embedder, status) = check(EmbedderChoice::Auto).await.unwrap();
         assert_eq!(embedder.name(), lexical::NAME);
         assert!(!status.neural);
         assert!(status.hint.is_some_and(|hint| hint.contains("prepare-embedder") || hint.contains("--features")), "{}", status.reason);
     }
 
     #[tokio::test]
+    async fn an_empty_directory_is_an_error_when_the_neural_one_is_insisted_on() {
+        assert!(check(EmbedderChoice::Fastembed).await.is_err());
+    }
+
+    #[tokio::test]
     async fn lexical_on_request_needs_no_hint() {
-        let (_, status) = open(&Settings { choice: Choice::Lexical, ..Settings::default() }).await;
+        let (_, status) = check(EmbedderChoice::Lexical).await.unwrap();
         assert_eq!((status.name, status.hint), (lexical::NAME, None));
     }
 

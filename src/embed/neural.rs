@@ -161,32 +161,24 @@ fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::path::PathBuf;
-
     use super::super::{Settings, Status, cosine, open};
     use super::*;
+    use crate::config::{Config, EmbedderChoice};
 
-    /// Where the tests find a prepared embedder; without one the caller is skipped, or fails where services are required.
-    pub(crate) fn prepared() -> Option<PathBuf> {
-        let named = std::env::var_os("SPECWAVE_TEST_EMBEDDER").map(PathBuf::from);
-        let directory = named.or_else(|| std::env::var_os("SPECWAVE_DATA_DIR").map(|directory| PathBuf::from(directory).join("embedder")));
-        match directory.filter(|directory| directory.join("manifest.json").exists()) {
-            Some(directory) => Some(directory),
-            None if std::env::var_os("SPECWAVE_REQUIRE_SERVICES").is_some_and(|value| value == "1") => {
-                panic!("no embedder is prepared: run scripts/prepare-embedder and set SPECWAVE_DATA_DIR")
-            }
-            None => {
-                eprintln!("skipped: no embedder is prepared (scripts/prepare-embedder, SPECWAVE_DATA_DIR)");
-                None
-            }
+    /// The settings of a prepared embedder; without one the caller is skipped, or fails where services are required.
+    pub(crate) fn prepared() -> Option<Settings> {
+        let settings = Settings::of(&Config::load(&[]).expect("the settings of the tests are valid"));
+        if settings.directory.join("manifest.json").exists() {
+            return Some(Settings { choice: EmbedderChoice::Fastembed, ..settings });
         }
+        let required = std::env::var_os("SPECWAVE_REQUIRE_SERVICES").is_some_and(|value| value == "1");
+        assert!(!required, "no embedder is prepared in {}: run scripts/prepare-embedder", settings.directory.display());
+        eprintln!("skipped: no embedder is prepared in {} (scripts/prepare-embedder)", settings.directory.display());
+        None
     }
 
     async fn opened() -> Option<(std::sync::Arc<dyn Embedder>, Status)> {
-        let directory = prepared()?;
-        let (embedder, status) = open(&Settings { directory, ..Settings::default() }).await;
-        assert!(status.neural, "{}", status.reason);
-        Some((embedder, status))
+        Some(open(&prepared()?).await.expect("a prepared embedder opens"))
     }
 
     async fn check(left: &str, right: &str, expect: f32) {
@@ -225,11 +217,12 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn a_library_that_is_none_falls_back_with_a_reason() {
-        let Some(directory) = prepared() else { return };
+        let Some(settings) = prepared() else { return };
         let fake = tempfile::tempdir().unwrap();
         let library = fake.path().join("libonnxruntime.so.1.31.1");
         std::fs::write(&library, "not a library, but long enough to have a header").unwrap();
-        let (embedder, status) = open(&Settings { directory, library: Some(library), ..Settings::default() }).await;
+        let settings = Settings { library: Some(library), choice: EmbedderChoice::Auto, ..settings };
+        let (embedder, status) = open(&settings).await.unwrap();
         assert!(embedder.name().starts_with("lexical"));
         assert!(status.reason.contains("not a shared library"), "{}", status.reason);
     }
