@@ -80,3 +80,12 @@ pub struct Prior {
     /// Content by path below the project's root.
     pub files: BTreeMap<String, Vec<u8>>,
 }
+
+/// A generated test and what it proves when it passes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Proof {
+    /// What it proves.
+    pub subject: Subject,
+    /// The test as JUnit names it: class name, `::`, name without parameters, for example `tests.test_books::test_create_book`.
+    pub test: String,
+}

@@ -4,5 +4,15 @@
 //! runs or databases, and nothing here executes what it generates.
 
 pub mod blueprint;
+mod blueprints;
+mod classes;
+mod contexts;
+pub mod error;
+mod order;
+pub mod pack;
+mod project;
+mod units;
 
-pub use blueprint::{Blueprint, GeneratedFile, Prior, Step};
+pub use blueprint::{Blueprint, GeneratedFile, Prior, Proof, Step};
+pub use error::GenerateError;
+pub use pack::{Commands, ProjectCheck, TargetPack, UnitCheck};
