@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::store::postgres::StoreError;
+
 /// The exit code of usage errors and bad input.
 pub const BAD_INPUT: u8 = 2;
 /// The exit code of a run that finished partial or failed.
@@ -26,9 +28,10 @@ impl Failure {
         Self { code: BAD_INPUT, message: message.into(), hint: None }
     }
 
-    /// A store that cannot be reached.
-    pub fn store(message: impl Into<String>) -> Self {
-        Self { code: STORE_UNAVAILABLE, message: message.into(), hint: None }
+    /// A failure of the database: unavailable, or a defect.
+    pub fn database(error: &StoreError) -> Self {
+        let code = if error.is_unavailable() { STORE_UNAVAILABLE } else { 1 };
+        Self { code, message: chain(error), hint: error.hint().map(str::to_owned) }
     }
 
     /// The same with something to do about it.
@@ -56,6 +59,12 @@ pub fn report_failure(error: &anyhow::Error) -> ExitCode {
         anstream::eprintln!("  caused by: {}", crate::redact::redact(&cause.to_string()));
     }
     ExitCode::from(code_of(error))
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {

@@ -5,7 +5,9 @@
 
 mod completions;
 mod config;
+mod doctor;
 mod failure;
+mod migrate;
 mod output;
 mod progress;
 
@@ -59,6 +61,11 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show how every store and tool is, and what to do about it
+    Doctor(doctor::DoctorArgs),
+    /// Show which migrations of the database were applied
+    #[command(subcommand)]
+    Migrate(migrate::MigrateCommand),
     /// Show every setting and where it came from
     Config(config::ConfigArgs),
     /// Print a completion script for a shell
@@ -82,6 +89,8 @@ impl Cli {
     async fn dispatch(self) -> anyhow::Result<ExitCode> {
         let global = self.global;
         match self.command {
+            Command::Doctor(args) => doctor::run(&args, &global).await,
+            Command::Migrate(command) => migrate::run(&command, &global).await,
             Command::Config(args) => config::run(&args, &global),
             Command::Completions(args) => Ok(completions::run(&args)),
         }

@@ -1,0 +1,139 @@
+//! `specwave doctor`: every store and tool, how it is, and what to do when it is not well.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::failure::STORE_UNAVAILABLE;
+use super::{Failure, Global, output};
+use crate::app;
+use crate::config::Config;
+use crate::embed;
+use crate::exec::sandbox;
+use crate::store::vectors::{Generation, Vectors};
+
+/// Show how every store and tool is.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One line of the diagnosis.
+#[derive(Debug, Serialize)]
+struct Diagnosis {
+    what: &'static str,
+    well: bool,
+    mode: String,
+    detail: String,
+    hint: Option<String>,
+}
+
+/// Asks everything and prints the answers; exit code 5 when PostgreSQL cannot be had.
+pub async fn run(args: &DoctorArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let config = global.config(Vec::new())?;
+    let facts = postgres(&config).await;
+    let code = if facts.well { ExitCode::SUCCESS } else { ExitCode::from(STORE_UNAVAILABLE) };
+    let (embedder, generation) = embedder(&config).await;
+    let diagnoses = [facts, graph(), vectors(&config, generation).await, cache(), embedder, confinement(), python(&config)];
+    if args.json {
+        output::print_json(&diagnoses)?;
+    } else {
+        print(&config, &diagnoses);
+    }
+    Ok(code)
+}
+
+fn print(config: &Config, diagnoses: &[Diagnosis]) {
+    anstream::println!("data  {}", config.data_dir.display());
+    let (good, bad) = (anstyle::AnsiColor::Green.on_default(), anstyle::AnsiColor::Yellow.on_default().bold());
+    for diagnosis in diagnoses {
+        let (style, mark) = if diagnosis.well { (good, "✓") } else { (bad, "!") };
+        anstream::println!("{style}{mark}{style:#} {:<10} {:<14} {}", diagnosis.what, diagnosis.mode, diagnosis.detail);
+        if let Some(hint) = &diagnosis.hint {
+            anstream::println!("  hint: {hint}");
+        }
+    }
+}
+
+async fn postgres(config: &Config) -> Diagnosis {
+    let what = "postgresql";
+    let answer = async {
+        let postgres = app::connect(config).await?;
+        let info = postgres.info().await;
+        postgres.close().await?;
+        info
+    };
+    match answer.await {
+        Ok(info) => {
+            let detail = format!("{}, version {}, {:.1} ms", info.address, info.version, info.latency.as_secs_f64() * 1_000.0);
+            Diagnosis { what, well: true, mode: info.mode.to_owned(), detail, hint: None }
+        }
+        Err(error) => {
+            let detail = Failure::database(&error).to_string().lines().next().unwrap_or_default().to_owned();
+            let mode = if config.database_url.is_some() { "DATABASE_URL" } else { "managed" };
+            Diagnosis { what, well: false, mode: mode.to_owned(), detail, hint: error.hint().map(str::to_owned) }
+        }
+    }
+}
+
+fn graph() -> Diagnosis {
+    Diagnosis {
+        what: "graph",
+        well: true,
+        mode: "in process".to_owned(),
+        detail: "waves and impact from the plan's own edges".to_owned(),
+        hint: None,
+    }
+}
+
+fn cache() -> Diagnosis {
+    Diagnosis { what: "cache", well: true, mode: "in process".to_owned(), detail: "assembled contexts, 10 minutes".to_owned(), hint: None }
+}
+
+async fn vectors(config: &Config, generation: Option<Generation>) -> Diagnosis {
+    let what = "vectors";
+    let Some(generation) = generation else {
+        let detail = "needs the embedder".to_owned();
+        return Diagnosis { what, well: false, mode: "none".to_owned(), detail, hint: None };
+    };
+    let (_, status) = Vectors::open(&config.data_dir.join("vectors"), &generation).await;
+    Diagnosis { what, well: status.hint.is_none(), mode: status.mode.to_owned(), detail: status.reason, hint: status.hint }
+}
+
+async fn embedder(config: &Config) -> (Diagnosis, Option<Generation>) {
+    let what = "embedder";
+    match embed::open(&embed::Settings::of(config)).await {
+        Ok((_, status)) => {
+            let generation = Generation { model_id: status.model_id.clone(), dimension: status.dimension };
+            let detail = format!("{} numbers; {}", status.dimension, status.reason);
+            (Diagnosis { what, well: status.neural, mode: status.name.to_owned(), detail, hint: status.hint }, Some(generation))
+        }
+        Err(missing) => {
+            let hint = Some(missing.hint());
+            (Diagnosis { what, well: false, mode: "fastembed".to_owned(), detail: missing.to_string(), hint }, None)
+        }
+    }
+}
+
+fn confinement() -> Diagnosis {
+    let tier = sandbox::probe();
+    let hint = (!tier.filesystem).then(|| "use a kernel with Landlock (5.13 or newer, not disabled at boot)".to_owned());
+    Diagnosis { what: "sandbox", well: tier.filesystem, mode: format!("landlock {}", tier.landlock_abi), detail: tier.to_string(), hint }
+}
+
+fn python(config: &Config) -> Diagnosis {
+    let what = "python";
+    let mode = config.python.clone();
+    match std::process::Command::new(&config.python).arg("--version").output() {
+        Ok(output) if output.status.success() => {
+            let detail = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            Diagnosis { what, well: true, mode, detail, hint: None }
+        }
+        _ => {
+            let hint = Some("install Python 3.11 or newer, or set SPECWAVE_PYTHON; the fastapi target needs it".to_owned());
+            Diagnosis { what, well: false, mode, detail: "cannot be run".to_owned(), hint }
+        }
+    }
+}
