@@ -6,9 +6,13 @@ mod account;
 mod error;
 mod managed;
 mod migrate;
+pub mod phases;
+pub mod plans;
 mod programs;
 mod roles;
+pub mod runs;
 mod server;
+pub mod specs;
 #[cfg(test)]
 pub(crate) mod testing;
 mod transaction;
