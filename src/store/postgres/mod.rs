@@ -3,6 +3,7 @@
 //! One file per table family, static SQL only. Every row belongs to an organization, and [`TenantTx`] is the only way to it.
 
 mod account;
+pub mod artifacts;
 mod error;
 mod managed;
 mod migrate;
@@ -12,10 +13,12 @@ mod programs;
 mod roles;
 pub mod runs;
 mod server;
+pub mod settle;
 pub mod specs;
 #[cfg(test)]
 pub(crate) mod testing;
 mod transaction;
+pub mod units;
 
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -1,0 +1,32 @@
+-- Takes ready units of one run. $1 organization, $2 run, $3 how many, $4 worker, $5 lease in seconds.
+-- Returns: ordinal, id, key, token, attempt; the longest chain first.
+with picked as (
+    select ordinal
+    from run_tasks
+    where organization_id = $1
+      and run_id = $2
+      and state = 'ready'
+      and not gate
+      and (not_before is null or not_before <= now())
+      and exists (select from runs where organization_id = $1 and id = $2 and state = 'running')
+    order by rank desc, ordinal
+    limit $3
+    for update skip locked
+),
+claimed as (
+    update run_tasks t
+    set state = 'running', token = t.token + 1, not_before = null
+    from picked
+    where t.organization_id = $1
+      and t.run_id = $2
+      and t.ordinal = picked.ordinal
+    returning t.ordinal, t.id, t.key, t.token, t.attempt, t.rank
+),
+leased as (
+    insert into unit_leases (organization_id, run_id, ordinal, owner, token, expires_at)
+    select $1, $2, ordinal, $4, token, now() + make_interval(secs => $5)
+    from claimed
+)
+select ordinal, id, key, token, attempt
+from claimed
+order by rank desc, ordinal
