@@ -5,9 +5,35 @@
 
 mod detect;
 pub mod limits;
-pub mod names;
-mod openapi;
 mod source;
+
+mod markdown;
+mod markdown_blocks;
+mod openapi;
+mod prose_sentences;
+
+mod assemble;
+mod draft;
+mod endpoint;
+mod endpoint_list;
+mod entity;
+mod field;
+mod field_rules;
+mod field_type;
+mod nearest;
+mod path;
+mod purpose;
+mod rule;
+mod rule_compare;
+mod rule_condition;
+mod rule_hint;
+mod rule_words;
+mod values;
+
+mod contract;
+mod contract_operations;
+mod contract_status;
+pub mod names;
 
 use sha2::{Digest, Sha256};
 
@@ -50,7 +76,8 @@ pub fn read(bytes: &[u8], name: Option<&str>, format: Option<SpecFormat>) -> Ing
 fn read_format(source: &Source<'_>, format: SpecFormat) -> Ingested {
     match format {
         SpecFormat::OpenApi => openapi::read(source),
-        SpecFormat::Markdown | SpecFormat::Model | SpecFormat::Prose => {
+        SpecFormat::Markdown => markdown::read(source),
+        SpecFormat::Model | SpecFormat::Prose => {
             Ingested::refused(Finding::error("not-yet", format!("{format:?} cannot be read yet"), None, "use another format"))
         }
     }

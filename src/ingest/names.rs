@@ -176,6 +176,11 @@ const RESERVED_CLASSES: &[&str] = &["None", "True", "False", "Self", "Object", "
 
 /// A snake_case identifier `[a-z][a-z0-9_]*` of at most 60 characters that no target reserves.
 pub fn ident(text: &str) -> String {
+    ident_within(text, IDENT_CHARS_MAX)
+}
+
+/// The same, of at most `chars_max` characters, which must be at least 16.
+pub fn ident_within(text: &str, chars_max: usize) -> String {
     let mut name = ascii(text).to_snake_case();
     if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
         name = if name.is_empty() { "x".to_owned() } else { format!("n{name}") };
@@ -183,7 +188,7 @@ pub fn ident(text: &str) -> String {
     if RESERVED.contains(&name.as_str()) {
         name.push('_');
     }
-    shortened(name, text, IDENT_CHARS_MAX, '_')
+    shortened(name, text, chars_max, '_')
 }
 
 /// A CamelCase class name `[A-Z][A-Za-z0-9]*` of at most 60 characters that no target reserves.
@@ -200,6 +205,12 @@ pub fn class(text: &str) -> String {
         name.push_str(&hash(text));
     }
     name
+}
+
+/// The name of an entity: as written when that is CamelCase already, else made so.
+pub fn entity(text: &str) -> String {
+    let camel = text.starts_with(|first: char| first.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_alphanumeric());
+    if camel && text.len() <= IDENT_CHARS_MAX && !RESERVED_CLASSES.contains(&text) { text.to_owned() } else { class(text) }
 }
 
 /// The plural of a snake_case identifier, for tables.
