@@ -5,11 +5,13 @@
 mod account;
 pub mod artifacts;
 mod error;
+pub mod leases;
 mod managed;
 mod migrate;
 pub mod phases;
 pub mod plans;
 mod programs;
+pub mod reopen;
 mod roles;
 pub mod runs;
 mod server;

@@ -1,0 +1,99 @@
+//! Who drives a run. All times are the database's clock.
+
+use std::time::Duration;
+
+use sqlx::Row;
+use time::OffsetDateTime;
+
+use super::{StoreError, SystemTx, TenantTx};
+use crate::model::{OrganizationId, RunId, WorkerId};
+
+/// The lease of a run as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunLease {
+    /// Who drives it; none when nobody does.
+    pub owner: Option<WorkerId>,
+    /// Bumped by every new driver.
+    pub token: i64,
+    /// True when the owner has shown no sign of life in time.
+    pub expired: bool,
+    /// When the lease ends without a sign of life.
+    pub expires_at: Option<OffsetDateTime>,
+    /// For how long no unit of it was settled.
+    pub idle: Duration,
+}
+
+/// Reads and locks the lease of a run; none when there is no such run.
+pub async fn lock(tx: &mut TenantTx, run: RunId) -> Result<Option<RunLease>, StoreError> {
+    read(
+        tx,
+        run,
+        "select owner, token, coalesce(expires_at < now(), true), expires_at, extract(epoch from now() - progress_at)::float8 \
+                   from run_leases where organization_id = $1 and run_id = $2 for no key update",
+    )
+    .await
+}
+
+/// Reads the lease of a run; none when there is no such run.
+pub async fn find(tx: &mut TenantTx, run: RunId) -> Result<Option<RunLease>, StoreError> {
+    read(
+        tx,
+        run,
+        "select owner, token, coalesce(expires_at < now(), true), expires_at, extract(epoch from now() - progress_at)::float8 \
+                   from run_leases where organization_id = $1 and run_id = $2",
+    )
+    .await
+}
+
+async fn read(tx: &mut TenantTx, run: RunId, query: &'static str) -> Result<Option<RunLease>, StoreError> {
+    let row = sqlx::query(query).bind(tx.organization().0).bind(run.0).fetch_optional(&mut **tx).await?;
+    row.map(|row| {
+        Ok(RunLease {
+            owner: row.try_get::<Option<uuid::Uuid>, _>(0)?.map(WorkerId),
+            token: row.try_get(1)?,
+            expired: row.try_get(2)?,
+            expires_at: row.try_get(3)?,
+            idle: Duration::from_secs_f64(row.try_get::<f64, _>(4)?.max(0.0)),
+        })
+    })
+    .transpose()
+}
+
+/// Makes that worker the driver, whoever was it before, and returns the new token. The caller has locked the lease.
+pub async fn take(tx: &mut TenantTx, run: RunId, owner: WorkerId, lease: Duration) -> Result<i64, StoreError> {
+    let update = "update run_leases set owner = $3, token = token + 1, expires_at = now() + make_interval(secs => $4), progress_at = now() \
+                  where organization_id = $1 and run_id = $2 returning token";
+    let update = sqlx::query_scalar(update).bind(tx.organization().0).bind(run.0).bind(owner.0).bind(lease.as_secs_f64());
+    Ok(update.fetch_one(&mut **tx).await?)
+}
+
+/// Renews the lease while the token is current; false when another one drives the run now.
+pub async fn renew(tx: &mut TenantTx, run: RunId, token: i64, lease: Duration) -> Result<bool, StoreError> {
+    let update = "update run_leases set expires_at = now() + make_interval(secs => $4) \
+                  where organization_id = $1 and run_id = $2 and token = $3 and owner is not null";
+    let update = sqlx::query(update).bind(tx.organization().0).bind(run.0).bind(token).bind(lease.as_secs_f64());
+    Ok(update.execute(&mut **tx).await?.rows_affected() == 1)
+}
+
+/// Gives the lease back while the token is current.
+pub async fn release(tx: &mut TenantTx, run: RunId, token: i64) -> Result<(), StoreError> {
+    let update = "update run_leases set owner = null, expires_at = null where organization_id = $1 and run_id = $2 and token = $3";
+    sqlx::query(update).bind(tx.organization().0).bind(run.0).bind(token).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Takes the run away from whoever drives it: its token is old from now on.
+pub async fn revoke(tx: &mut TenantTx, run: RunId) -> Result<(), StoreError> {
+    let update = "update run_leases set owner = null, expires_at = null, token = token + 1 where organization_id = $1 and run_id = $2";
+    sqlx::query(update).bind(tx.organization().0).bind(run.0).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Runs with a unit whose lease ran out, across organizations. None in the first `lease` after a restart of the server, so that an
+/// outage does not take every unit from workers that could not renew.
+pub async fn runs_with_expired_units(tx: &mut SystemTx, lease: Duration) -> Result<Vec<(OrganizationId, RunId)>, StoreError> {
+    let query = "select distinct organization_id, run_id from unit_leases \
+                 where expires_at < now() and pg_postmaster_start_time() < now() - make_interval(secs => $1) order by 1, 2";
+    let rows: Vec<(uuid::Uuid, uuid::Uuid)> = sqlx::query_as(query).bind(lease.as_secs_f64()).fetch_all(&mut **tx).await?;
+    Ok(rows.into_iter().map(|(organization, run)| (OrganizationId(organization), RunId(run))).collect())
+}
