@@ -8,6 +8,7 @@
 pub mod capture;
 pub mod command;
 pub mod environment;
+pub mod output;
 pub mod processes;
 pub mod sandbox;
 pub mod service;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use capture::Captured;
 pub use command::{Command, Confinement, ExecError, Exit, Finished, Limit, Limits, Network};
+pub use output::Output;
 pub use sandbox::Tier;
 pub use service::Service;
 pub use tree::{Tree, TreeFile};

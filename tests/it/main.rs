@@ -3,4 +3,5 @@
 
 mod environment;
 mod exec;
+mod output;
 mod tidy;
