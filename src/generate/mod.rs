@@ -8,6 +8,8 @@ mod blueprints;
 mod classes;
 mod contexts;
 pub mod error;
+mod imports;
+mod layout;
 mod order;
 pub mod pack;
 mod project;
