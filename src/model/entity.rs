@@ -74,7 +74,8 @@ pub struct Field {
 pub enum FieldSource {
     /// The caller.
     Client,
-    /// The service, when the row is made (keys, `created_at`).
+    /// The service, when the row is made: its default, else null when it is not required, else a fresh key or this instant.
+    /// Callers never send it; actions may set it later.
     OnCreate,
     /// The service, at every change (`updated_at`).
     OnUpdate,

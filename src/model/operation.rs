@@ -192,7 +192,7 @@ pub enum Behaviour {
     Act {
         /// Which row.
         row: RowBehaviour,
-        /// Field names and the values they get.
+        /// Field names and the values they get; `today` in a date field and `now` in a date-time field mean the moment of the call.
         set: Vec<(String, Value)>,
     },
     /// No stored entity explains it; a model or a person must write it.
