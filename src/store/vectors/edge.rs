@@ -212,7 +212,7 @@ fn open_shard(directory: &Path, dimension: usize) -> Result<EdgeShard, String> {
         match guarded(|| EdgeShard::load(directory, Some(config(dimension)))) {
             Ok(shard) => return Ok(shard),
             Err(reason) => {
-                tracing::warn!(directory = %directory.display(), reason, "shard thrown away, to be filled again from PostgreSQL")
+                tracing::warn!(directory = %directory.display(), reason, "shard thrown away, to be filled again from PostgreSQL");
             }
         }
     }
