@@ -35,10 +35,9 @@ pub(super) struct Draft {
 #[derive(Default, Clone, Copy)]
 struct Uses<'a> {
     read: Option<&'a Property>,
-    /// True when every schema that shows rows demands it.
     create: Option<&'a Property>,
     update: Option<&'a Property>,
-    /// True when there is an operation that makes rows and one that leaves the property out.
+    /// True when everything that makes rows demands it.
     always_written: bool,
 }
 
