@@ -1,1 +1,161 @@
-//! engine
+//! Durable execution: runs and their units, moved from state to state in PostgreSQL and nowhere else.
+//!
+//! It knows neither phases nor agents. A runner submits a run, drives it, claims its units, performs them, and settles what became
+//! of them:
+//!
+//! ```text
+//! submit ─► drive ─► load_plan ─► claim ─► (perform) ─► settle ─► claim … ─► finish
+//!                       │            ▲                    │
+//!                  units ready       └─── changes() ◄─────┘ dependents ready, in the same transaction
+//! ```
+//!
+//! Invariants: a unit is settled only by who holds its current token; no transaction is open while a unit is performed; every time
+//! is the database's clock; whatever is in memory here can be lost at any instant.
+
+mod drive;
+mod rank;
+mod retry;
+mod runs;
+mod settle;
+mod submit;
+mod sweep;
+#[cfg(test)]
+mod testing;
+mod units;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::watch;
+
+pub use drive::{Drive, RunGuard};
+pub use retry::{ErrorClass, RetryPolicy};
+pub use runs::RunSnapshot;
+pub use settle::{Settled, Settlement, UnitResult};
+pub use submit::{Submission, Submitted, SubmittedAs};
+pub use sweep::Swept;
+pub use units::Claimed;
+
+pub use crate::store::postgres::reopen::ReopenedUnit;
+pub use crate::store::postgres::runs::RunRow;
+pub use crate::store::postgres::units::{Claim, ClaimedUnit, UnitRow};
+
+use crate::model::{RunId, RunState, WorkerId};
+use crate::store::postgres::{Postgres, StoreError};
+
+/// How the engine behaves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EngineOptions {
+    /// How long a claim, and the driving of a run, lasts without a sign of life.
+    pub lease: Duration,
+    /// When and how often failed units are tried again.
+    pub retry: RetryPolicy,
+    /// After so long without a settled unit a running run is shown as stuck.
+    pub stuck_after: Duration,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(30), retry: RetryPolicy::default(), stuck_after: Duration::from_secs(3_600) }
+    }
+}
+
+/// What the engine refuses.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The store of facts failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no such run.
+    #[error("run {run} does not exist")]
+    NoSuchRun {
+        /// The run.
+        run: RunId,
+    },
+    /// The run cannot do that in its state.
+    #[error("run {run} is {state}, it cannot be {verb}")]
+    WrongState {
+        /// The run.
+        run: RunId,
+        /// Where it stands.
+        state: &'static str,
+        /// What was asked.
+        verb: &'static str,
+    },
+    /// Units of that name cannot be reopened, woken or handed in.
+    #[error("no unit {keys} of run {run} can be {verb}")]
+    NoSuchUnit {
+        /// The run.
+        run: RunId,
+        /// What was asked for, comma-separated.
+        keys: String,
+        /// What was asked.
+        verb: &'static str,
+    },
+}
+
+impl EngineError {
+    /// True when the same call may succeed a moment later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient())
+    }
+
+    /// What a person can do about it, when there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::NoSuchRun { .. } => Some("`specwave status` lists the runs"),
+            Self::WrongState { .. } => Some("`specwave status RUN` shows where it stands"),
+            Self::NoSuchUnit { .. } => Some("`specwave report RUN` lists the units and their states"),
+        }
+    }
+
+    fn wrong_state(run: RunId, state: RunState, verb: &'static str) -> Self {
+        Self::WrongState { run, state: state.as_str(), verb }
+    }
+}
+
+/// The engine of one process. Cheap to clone; all clones share one writer.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    store: Postgres,
+    options: EngineOptions,
+    worker: WorkerId,
+    writer: writer::Writer,
+    changes: Arc<watch::Sender<u64>>,
+}
+
+impl Engine {
+    /// Starts the writer of this process; call it within a tokio runtime. The writer ends with the last clone.
+    pub fn new(store: Postgres, options: EngineOptions) -> Self {
+        let changes = Arc::new(watch::channel(0).0);
+        let writer = writer::Writer::start(store.clone(), Arc::clone(&changes));
+        Self { store, options, worker: WorkerId::new(), writer, changes }
+    }
+
+    /// The id under which this process claims.
+    pub fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    /// How it behaves.
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// The store of facts.
+    pub fn store(&self) -> &Postgres {
+        &self.store
+    }
+
+    /// Wakes whenever this process changed something that may have made a unit ready. Other processes' changes are found by polling.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+}

@@ -74,6 +74,9 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: String,
     },
+    /// A failure that several callers share, because their changes went into one transaction.
+    #[error(transparent)]
+    Shared(std::sync::Arc<StoreError>),
     /// Any other failed statement.
     #[error("a statement failed")]
     Statement(#[source] sqlx::Error),
@@ -84,6 +87,7 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
+            Self::Shared(error) => error.is_transient(),
             Self::Statement(sqlx::Error::Database(error)) => {
                 error.code().is_some_and(|code| matches!(code.as_ref(), "40001" | "40P01" | "55P03" | "57014"))
             }
@@ -93,10 +97,11 @@ impl StoreError {
 
     /// True when PostgreSQL cannot be had at all, at the moment or on this machine.
     pub fn is_unavailable(&self) -> bool {
-        matches!(
-            self,
-            Self::Unavailable { .. } | Self::Managed { .. } | Self::File { .. } | Self::MajorVersion { .. } | Self::TooOld { .. }
-        )
+        match self {
+            Self::Unavailable { .. } | Self::Managed { .. } | Self::File { .. } | Self::MajorVersion { .. } | Self::TooOld { .. } => true,
+            Self::Shared(error) => error.is_unavailable(),
+            _ => false,
+        }
     }
 
     /// What a person can do about it, when there is something.
@@ -112,6 +117,7 @@ impl StoreError {
                 "make a plain role and a database that it owns: create role specwave login createrole password '…'; create database specwave owner specwave",
             ),
             Self::Migration(_) => Some("`specwave migrate status` shows what is applied"),
+            Self::Shared(error) => error.hint(),
             Self::Constraint { .. } | Self::Corrupt { .. } | Self::Statement(_) => None,
         }
     }

@@ -4,6 +4,7 @@
 
 mod account;
 pub mod artifacts;
+pub mod audit;
 mod error;
 pub mod leases;
 mod managed;

@@ -16,7 +16,7 @@ pub async fn store(tx: &mut TenantTx, spec: SpecId, spec_version: u32, plan: &Pl
     let organization = tx.organization().0;
     let document = serde_json::to_vec(plan).map_err(|error| StoreError::corrupt("plan", error))?;
     let plan_hash = hex::encode(Sha256::digest(&document));
-    let lock = "select version from specs where organization_id = $1 and id = $2 for update";
+    let lock = "select version from specs where organization_id = $1 and id = $2 for no key update";
     sqlx::query(lock).bind(organization).bind(spec.0).execute(&mut **tx).await?;
     let find = "select id from plans where organization_id = $1 and spec_id = $2 and spec_version = $3 and plan_hash = $4";
     let find = sqlx::query_scalar(find).bind(organization).bind(spec.0).bind(spec_version.cast_signed()).bind(&plan_hash);

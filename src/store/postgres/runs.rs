@@ -141,25 +141,24 @@ pub async fn resolve(tx: &mut TenantTx, text: &str) -> Result<Vec<RunRow>, Store
     rows.iter().map(RunRow::read).collect()
 }
 
-/// The unfinished run of that command, locked until the transaction ends.
+/// The unfinished run of that command.
 pub async fn unfinished_of_key(tx: &mut TenantTx, run_key: &str) -> Result<Option<RunId>, StoreError> {
-    let query =
-        "select id from runs where organization_id = $1 and run_key = $2 and state in ('queued', 'running', 'paused') for no key update";
+    let query = "select id from runs where organization_id = $1 and run_key = $2 and state in ('queued', 'running', 'paused')";
     let id: Option<uuid::Uuid> = sqlx::query_scalar(query).bind(tx.organization().0).bind(run_key).fetch_optional(&mut **tx).await?;
     Ok(id.map(RunId))
 }
 
-/// True when a run of that command finished before.
-pub async fn finished_of_key(tx: &mut TenantTx, run_key: &str) -> Result<Option<RunId>, StoreError> {
+/// The newest run of that command, whatever its state.
+pub async fn newest_of_key(tx: &mut TenantTx, run_key: &str) -> Result<Option<RunId>, StoreError> {
     let query = "select id from runs where organization_id = $1 and run_key = $2 order by created_at desc, id desc limit 1";
     let id: Option<uuid::Uuid> = sqlx::query_scalar(query).bind(tx.organization().0).bind(run_key).fetch_optional(&mut **tx).await?;
     Ok(id.map(RunId))
 }
 
-/// Unfinished runs of other versions of that specification into that directory, oldest first, locked until the transaction ends.
+/// Unfinished runs of other versions of that specification into that directory, oldest first.
 pub async fn unfinished_of_spec(tx: &mut TenantTx, spec: SpecId, version: u32, output_dir: &str) -> Result<Vec<RunId>, StoreError> {
     let query = "select id from runs where organization_id = $1 and spec_id = $2 and spec_version <> $3 and output_dir = $4 \
-                 and state in ('queued', 'running', 'paused') order by id for no key update";
+                 and state in ('queued', 'running', 'paused') order by id";
     let query = sqlx::query_scalar(query).bind(tx.organization().0).bind(spec.0).bind(version.cast_signed()).bind(output_dir);
     let ids: Vec<uuid::Uuid> = query.fetch_all(&mut **tx).await?;
     Ok(ids.into_iter().map(RunId).collect())
@@ -187,9 +186,11 @@ pub async fn transition(
     Ok(Some((before, Some(after))))
 }
 
-/// Gives the run its plan.
-pub async fn set_plan(tx: &mut TenantTx, id: RunId, plan: PlanId) -> Result<(), StoreError> {
-    let update = "update runs set plan_id = $3 where organization_id = $1 and id = $2";
-    sqlx::query(update).bind(tx.organization().0).bind(id.0).bind(plan.0).execute(&mut **tx).await?;
-    Ok(())
+/// Gives the run its plan, unless it has one: then that one is returned. The caller has locked the run.
+pub async fn set_plan(tx: &mut TenantTx, id: RunId, plan: PlanId) -> Result<Option<PlanId>, StoreError> {
+    let update = "with given as (update runs set plan_id = $3 where organization_id = $1 and id = $2 and plan_id is null) \
+                  select plan_id from runs where organization_id = $1 and id = $2";
+    let update = sqlx::query_scalar(update).bind(tx.organization().0).bind(id.0).bind(plan.0);
+    let before: Option<Option<uuid::Uuid>> = update.fetch_optional(&mut **tx).await?;
+    Ok(before.flatten().map(PlanId))
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything here happens in one transaction that first locks the lease rows of the runs concerned, in order of their ids. So
 //! writers of one run queue up there and cannot deadlock on its units; claimers are not held up, for they touch ready units only.
+//! The order of locks everywhere: specification, run leases, runs, units.
 
 use sqlx::Row;
 use sqlx::types::Json;
@@ -60,10 +61,22 @@ pub async fn lock_runs(tx: &mut TenantTx, runs: &[RunId]) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Writes the outcomes whose claims still hold; returns which those are, as indexes. The rest came late and change nothing.
+/// Writes the outcomes whose claims still hold; returns which those are, as ascending indexes. The rest came late and change nothing.
 ///
-/// The caller has locked the runs. Attempts, leases and outbox are written by the same statement.
+/// The caller has locked the runs. Attempts, leases and outbox are written by the same statement. An outcome that was written
+/// before, by a call whose answer was lost, counts as held: its attempt's id tells.
 pub async fn settle(tx: &mut TenantTx, outcomes: &[Outcome]) -> Result<Vec<usize>, StoreError> {
+    let mut held = write(tx, outcomes).await?;
+    if held.len() < outcomes.len() {
+        let query = "select id from task_attempts where organization_id = $1 and id = any($2)";
+        let ids: Vec<Uuid> = outcomes.iter().map(|outcome| outcome.attempt.0).collect();
+        let written: Vec<Uuid> = sqlx::query_scalar(query).bind(tx.organization().0).bind(ids).fetch_all(&mut **tx).await?;
+        held = (0..outcomes.len()).filter(|index| written.contains(&outcomes[*index].attempt.0)).collect();
+    }
+    Ok(held)
+}
+
+async fn write(tx: &mut TenantTx, outcomes: &[Outcome]) -> Result<Vec<usize>, StoreError> {
     let settle = sqlx::query_scalar(include_str!("settle.sql")).bind(tx.organization().0);
     let held: Vec<i64> = settle
         .bind(outcomes.iter().map(|outcome| outcome.claim.run.0).collect::<Vec<_>>())
@@ -118,7 +131,7 @@ async fn mark_cached(tx: &mut TenantTx, places: &[Place]) -> Result<(), StoreErr
 }
 
 /// Counts the finished dependencies off those that wait for them, until no more gate passes. Whatever waits for nothing is ready.
-pub(super) async fn advance(tx: &mut TenantTx, mut done: Vec<Place>) -> Result<(), StoreError> {
+pub async fn advance(tx: &mut TenantTx, mut done: Vec<Place>) -> Result<(), StoreError> {
     while !done.is_empty() {
         let rows = bind_places(sqlx::query(include_str!("advance.sql")), tx, &done).fetch_all(&mut **tx).await?;
         done = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, StoreError>>()?;

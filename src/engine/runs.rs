@@ -1,0 +1,138 @@
+//! What a person can do to a run, and how it looks from outside.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::rank::ranks;
+use super::{Engine, EngineError, ReopenedUnit, RunRow, UnitRow};
+use crate::model::{Actor, OrganizationId, Plan, PlanId, RunEvent, RunId, RunState, UnitId, UnitState, WorkerId};
+use crate::store::postgres::{TenantTx, audit, leases, plans, reopen, runs, settle, units};
+
+/// A run and its units at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSnapshot {
+    /// The run.
+    pub run: RunRow,
+    /// How many units stand in each state; gates are not counted, states without a unit are left out.
+    pub counts: BTreeMap<UnitState, usize>,
+    /// Every unit, in plan order, gates left out.
+    pub units: Vec<UnitRow>,
+    /// Who drives it, while that one shows that it lives.
+    pub driver: Option<WorkerId>,
+    /// True when it is running and no unit was settled for too long.
+    pub stuck: bool,
+}
+
+impl Engine {
+    /// Stores the plan and makes the run's units from it. Safe to repeat: the same plan is stored once, and units that exist stay.
+    pub async fn load_plan(&self, organization: OrganizationId, run: RunId, plan: &Plan) -> Result<PlanId, EngineError> {
+        let ranks = ranks(plan);
+        let mut tx = self.store.tenant(organization).await?;
+        let row = runs::find(&mut tx, run).await?.ok_or(EngineError::NoSuchRun { run })?;
+        let id = plans::store(&mut tx, row.spec, row.spec_version, plan, &ranks).await?;
+        settle::lock_runs(&mut tx, &[run]).await?;
+        if let Some(loaded) = runs::set_plan(&mut tx, run, id).await? {
+            tx.commit().await?;
+            return Ok(loaded);
+        }
+        units::load(&mut tx, run, plan, &ranks).await?;
+        let open = units::open_gates(&mut tx, run).await?;
+        settle::advance(&mut tx, open.into_iter().map(|ordinal| (run.0, ordinal)).collect()).await?;
+        tx.commit().await?;
+        self.changed();
+        Ok(id)
+    }
+
+    /// The run with all its units, read at one moment.
+    pub async fn snapshot(&self, organization: OrganizationId, run: RunId) -> Result<RunSnapshot, EngineError> {
+        let mut tx = self.store.tenant(organization).await?;
+        let row = runs::find(&mut tx, run).await?.ok_or(EngineError::NoSuchRun { run })?;
+        let lease = leases::find(&mut tx, run).await?.ok_or(EngineError::NoSuchRun { run })?;
+        let units: Vec<UnitRow> = units::list(&mut tx, run).await?.into_iter().filter(|unit| !unit.gate).collect();
+        tx.commit().await?;
+        let mut counts = BTreeMap::new();
+        for unit in &units {
+            *counts.entry(unit.state).or_default() += 1;
+        }
+        let stuck = row.state == RunState::Running && lease.idle > self.options.stuck_after;
+        Ok(RunSnapshot { run: row, counts, units, driver: lease.owner.filter(|_| !lease.expired), stuck })
+    }
+
+    /// Stops the run until it is resumed: nothing more is claimed, its driver loses the lease, running units may still be settled.
+    pub async fn pause(&self, actor: &Actor, run: RunId, reason: &str) -> Result<RunState, EngineError> {
+        let mut tx = self.store.tenant(actor.organization).await?;
+        let state = act(&mut tx, actor, run, RunEvent::Pause, "paused", reason).await?;
+        leases::revoke(&mut tx, run).await?;
+        tx.commit().await?;
+        Ok(state)
+    }
+
+    /// Calls the run off for good, with every unfinished unit. Returns the units that were running: their workers lose their tokens.
+    pub async fn cancel(&self, actor: &Actor, run: RunId, reason: &str) -> Result<Vec<UnitId>, EngineError> {
+        let mut tx = self.store.tenant(actor.organization).await?;
+        act(&mut tx, actor, run, RunEvent::Cancel, "cancelled", reason).await?;
+        leases::revoke(&mut tx, run).await?;
+        let fenced = reopen::cancel_units(&mut tx, run, reason).await?;
+        tx.commit().await?;
+        self.changed();
+        Ok(fenced)
+    }
+
+    /// Lets a paused, partial or failed run go on; [`Engine::drive`] takes it then. A running one whose driver is gone needs only `drive`.
+    pub async fn resume(&self, actor: &Actor, run: RunId) -> Result<RunState, EngineError> {
+        let mut tx = self.store.tenant(actor.organization).await?;
+        let state = act(&mut tx, actor, run, RunEvent::Resume, "resumed", "").await?;
+        tx.commit().await?;
+        self.changed();
+        Ok(state)
+    }
+
+    /// Opens finished units again, and resets everything behind them; see [`ReopenedUnit`]. At least one of the keys must be that of a
+    /// succeeded, cached or failed unit.
+    pub async fn reopen(&self, actor: &Actor, run: RunId, keys: &[String], reason: &str) -> Result<Vec<ReopenedUnit>, EngineError> {
+        let mut tx = self.store.tenant(actor.organization).await?;
+        settle::lock_runs(&mut tx, &[run]).await?;
+        let reopened = reopen::reopen(&mut tx, run, keys, reason).await?;
+        if reopened.is_empty() {
+            return Err(EngineError::NoSuchUnit { run, keys: keys.join(", "), verb: "reopened" });
+        }
+        let after = json!({ "keys": keys, "reset": reopened.len(), "reason": reason });
+        audit::record(&mut tx, &actor.name, "unit.reopen", &run.to_string(), None, Some(&after)).await?;
+        tx.commit().await?;
+        self.changed();
+        Ok(reopened)
+    }
+
+    /// Lets waiting units be tried again, because something can do them now. Returns how many.
+    pub async fn wake(&self, actor: &Actor, run: RunId, keys: &[String]) -> Result<u64, EngineError> {
+        let mut tx = self.store.tenant(actor.organization).await?;
+        settle::lock_runs(&mut tx, &[run]).await?;
+        let woken = reopen::wake(&mut tx, run, keys).await?;
+        if woken == 0 {
+            return Err(EngineError::NoSuchUnit { run, keys: keys.join(", "), verb: "woken" });
+        }
+        let after = json!({ "keys": keys, "woken": woken });
+        audit::record(&mut tx, &actor.name, "unit.wake", &run.to_string(), None, Some(&after)).await?;
+        tx.commit().await?;
+        self.changed();
+        Ok(woken)
+    }
+}
+
+/// Moves a run on somebody's behalf, and writes down who asked.
+async fn act(
+    tx: &mut TenantTx,
+    actor: &Actor,
+    run: RunId,
+    event: RunEvent,
+    verb: &'static str,
+    reason: &str,
+) -> Result<RunState, EngineError> {
+    settle::lock_runs(tx, &[run]).await?;
+    let (before, after) = runs::transition(tx, run, event, reason).await?.ok_or(EngineError::NoSuchRun { run })?;
+    let after = after.ok_or_else(|| EngineError::wrong_state(run, before, verb))?;
+    let (was, is) = (json!({ "state": before.as_str() }), json!({ "state": after.as_str(), "reason": reason }));
+    audit::record(tx, &actor.name, &format!("run.{verb}"), &run.to_string(), Some(&was), Some(&is)).await?;
+    Ok(after)
+}

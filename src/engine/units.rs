@@ -1,0 +1,52 @@
+//! Claiming units, and keeping claims alive.
+
+use super::{Claim, ClaimedUnit, Engine, EngineError};
+use crate::model::{Artifact, AttemptId, OrganizationId, RunId, SpecId};
+use crate::store::postgres::units::{self, Outlook};
+
+/// What a claim brought.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Claimed {
+    /// The units, the longest chain first; now this worker's.
+    pub units: Vec<ClaimedUnit>,
+    /// When fewer came than were asked for: what is left to wait for. With nothing running and nothing due, nothing more can be done
+    /// in this run until somebody reopens or wakes a unit.
+    pub outlook: Option<Outlook>,
+}
+
+impl Engine {
+    /// Takes up to `max` ready units of a running run. Concurrent claimers never get the same unit and never wait for each other.
+    pub async fn claim(&self, organization: OrganizationId, run: RunId, max: u32) -> Result<Claimed, EngineError> {
+        let mut tx = self.store.tenant(organization).await?;
+        let units = units::claim(&mut tx, run, self.worker, max, self.options.lease).await?;
+        let outlook = if units.len() < max as usize { Some(units::outlook(&mut tx, run).await?) } else { None };
+        tx.commit().await?;
+        Ok(Claimed { units, outlook })
+    }
+
+    /// Shows that these units are still being worked on; call it every third of a lease. Returns those that are lost: end their work,
+    /// their outcome would come late.
+    pub async fn heartbeat(&self, organization: OrganizationId, claims: &[Claim]) -> Result<Vec<Claim>, EngineError> {
+        if claims.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.store.tenant(organization).await?;
+        let lost = units::heartbeat(&mut tx, claims, self.options.lease).await?;
+        tx.commit().await?;
+        Ok(lost)
+    }
+
+    /// An earlier success of that unit with that input, and its files; to be settled as `UnitResult::Cached`.
+    pub async fn find_success(
+        &self,
+        organization: OrganizationId,
+        spec: SpecId,
+        key: &str,
+        input_hash: &str,
+    ) -> Result<Option<(AttemptId, Vec<Artifact>)>, EngineError> {
+        let mut tx = self.store.tenant(organization).await?;
+        let found = units::find_success(&mut tx, spec, key, input_hash).await?;
+        tx.commit().await?;
+        Ok(found)
+    }
+}
