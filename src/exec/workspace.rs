@@ -94,7 +94,7 @@ mod tests {
     fn tree(files: &[(&str, &str)]) -> Tree {
         let mut tree = Tree::new();
         for (path, content) in files {
-            tree.insert(path, *content, path.ends_with(".sh")).unwrap();
+            tree.insert(path, *content, path.contains(".sh")).unwrap();
         }
         tree
     }

@@ -183,7 +183,7 @@ async fn limits_are_reached_and_named() {
     let with = |script: &str, change: fn(&mut Command)| {
         let mut command = shell(dir.path(), script);
         command.writable = vec![dir.path().to_owned()];
-        command.limits.wall = Duration::from_secs(60);
+        command.limits.wall = Duration::from_mins(1);
         change(&mut command);
         command
     };

@@ -154,16 +154,16 @@ impl Output {
         self.recover()?;
         plan::refuse_protected(tree)?;
         let recheck = || recheck().map_err(|source| OutputError::Superseded { path: self.root.clone(), source });
-        if lock::is_empty(&self.root)? {
-            if let Some(staged) = fresh::prepare(&self.root, tree, options)? {
-                recheck().inspect_err(|_| staged.discard())?;
-                self.fuse.step()?;
-                if let Some(lock) = staged.commit(&self.root)? {
-                    self.lock = lock;
-                    return Ok(fresh::deployed(tree));
-                }
+        // None when the parent is not ours to write to; then, and where something is mounted, the journal does it.
+        let empty = lock::is_empty(&self.root)?;
+        let staged = if empty { fresh::prepare(&self.root, tree, options)? } else { None };
+        if let Some(staged) = staged {
+            recheck().inspect_err(|_| staged.discard())?;
+            self.fuse.step()?;
+            if let Some(lock) = staged.commit(&self.root)? {
+                self.lock = lock;
+                return Ok(fresh::deployed(tree));
             }
-            // The parent is not ours to write to, or this is a mounted volume: the journal works everywhere.
         }
         self.deploy_journaled(tree, options, recheck)
     }

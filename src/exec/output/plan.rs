@@ -1,6 +1,6 @@
 //! What a delivery changes: the tree, the manifest and the disk compared, path by path.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -62,7 +62,7 @@ pub(super) struct Plan {
     /// What it does, for the journal, sorted by path.
     pub(super) entries: Vec<Entry>,
     /// What we own afterwards.
-    pub(super) files: std::collections::BTreeMap<String, Stamp>,
+    pub(super) files: BTreeMap<String, Stamp>,
     /// The hash of the whole tree.
     pub(super) tree_hash: String,
 }
@@ -79,14 +79,13 @@ pub(super) fn refuse_protected(tree: &Tree) -> Result<(), OutputError> {
 
 /// Compares a tree with what is owned and with what is there.
 pub(super) fn plan(root: &Path, tree: &Tree, manifest: &Manifest, edits: Edits) -> Result<Plan, OutputError> {
-    let mut plan =
-        Plan { difference: Difference::default(), entries: Vec::new(), files: std::collections::BTreeMap::new(), tree_hash: tree.hash() };
+    let mut plan = Plan { difference: Difference::default(), entries: Vec::new(), files: BTreeMap::new(), tree_hash: tree.hash() };
     let paths: BTreeSet<&str> = tree.iter().map(|(path, _)| path).chain(manifest.files.keys().map(String::as_str)).collect();
     for path in paths {
         let found = Found::at(root, path)?;
         let owned = manifest.files.get(path);
         match tree.get(path) {
-            Some(file) => plan.want(path, file.stamp(), found, owned, edits),
+            Some(file) => plan.want(path, file.stamp(), &found, owned, edits),
             None => plan.drop_owned(path, found, owned),
         }
     }
@@ -95,8 +94,8 @@ pub(super) fn plan(root: &Path, tree: &Tree, manifest: &Manifest, edits: Edits) 
 
 impl Plan {
     /// A file of the tree.
-    fn want(&mut self, path: &str, new: Stamp, found: Found, owned: Option<&Stamp>, edits: Edits) {
-        let conflict = match &found {
+    fn want(&mut self, path: &str, new: Stamp, found: &Found, owned: Option<&Stamp>, edits: Edits) {
+        let conflict = match found {
             Found::Nothing => None,
             Found::Blocked => Some(ConflictReason::Blocked),
             Found::File(stamp) if *stamp == new || owned == Some(stamp) || edits == Edits::Overwrite => None,

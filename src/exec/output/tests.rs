@@ -35,7 +35,7 @@ fn disk(root: &Path) -> Disk {
 fn tree(files: &[(&str, &str)]) -> Tree {
     let mut tree = Tree::new();
     for (path, content) in files {
-        tree.insert(path, *content, path.ends_with(".sh")).unwrap();
+        tree.insert(path, *content, path.contains(".sh")).unwrap();
     }
     tree
 }
@@ -368,7 +368,9 @@ proptest! {
                 Event::Remove(path) => {
                     let _ = fs::remove_file(out.join(PATHS[path]));
                     theirs.remove(PATHS[path]);
-                    undo_to.iter_mut().for_each(|(_, theirs)| { theirs.remove(PATHS[path]); });
+                    if let Some((_, theirs)) = &mut undo_to {
+                        theirs.remove(PATHS[path]);
+                    }
                     written_since = true;
                 }
                 Event::Undo { crash } => {
@@ -391,7 +393,7 @@ proptest! {
                 Event::Deploy { files, edits, crash } => {
                     let mut tree = Tree::new();
                     for (path, content) in &files {
-                        tree.insert(PATHS[*path], format!("ours {content}"), PATHS[*path].ends_with(".sh")).unwrap();
+                        tree.insert(PATHS[*path], format!("ours {content}"), PATHS[*path].contains(".sh")).unwrap();
                     }
                     let deployed = perform(&out, crash, |output| output.deploy(&tree, &options(edits), || Ok(())));
                     let (after, theirs_before) = (disk(&out), theirs.clone());
