@@ -19,10 +19,11 @@ mod words;
 use std::collections::BTreeSet;
 
 pub use project::PROJECT_CHECKS;
+pub(super) use words::one_line;
 
 use crate::model::entity::{Field, FieldSource, FieldType, Limits};
 use crate::model::operation::Behaviour;
-use crate::model::spec::StatementOrigin;
+use crate::model::spec::{StatedTask, Statement, StatementOrigin};
 use crate::model::{
     Entity, Finding, OnDelete, Operation, Position, Requirement, RequirementClass, Severity, SpecDocument, SpecFormat, Subject,
 };
@@ -42,6 +43,19 @@ impl Analysis {
     pub fn contradictory(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
+
+    /// The same with the findings of the reader; what both noticed at one place is told once, in the reader's words.
+    #[must_use]
+    pub fn joined(mut self, mut earlier: Vec<Finding>) -> Self {
+        earlier.append(&mut self.findings);
+        let mut seen = BTreeSet::new();
+        earlier.retain(|finding| {
+            seen.insert((finding.code.clone(), finding.position, finding.position.is_none().then(|| finding.message.clone())))
+        });
+        earlier.sort_by_key(|finding| (finding.position.is_none(), finding.position));
+        self.findings = earlier;
+        self
+    }
 }
 
 /// Splits a specification into requirements.
@@ -56,9 +70,8 @@ pub fn analyze(document: &SpecDocument) -> Analysis {
     drafts.extend(scheme_drafts(document));
     drafts.extend(document.tech_stack.iter().map(tech_draft));
     drafts.extend(statement_drafts(document, &mut findings));
-    findings.sort_by_key(|finding| (finding.position.is_none(), finding.position));
-    findings.dedup();
-    Analysis { requirements: number(drafts), findings }
+    drafts.extend(document.stated_tasks.iter().map(stated_task_draft));
+    Analysis { requirements: number(drafts), findings: Vec::new() }.joined(findings)
 }
 
 /// A requirement before it has a number.
@@ -197,6 +210,22 @@ fn tech_draft(tech: &crate::model::spec::TechChoice) -> Draft {
     draft(format!("{}: {}", tech.topic, words::one_line(&tech.choice)), RequirementClass::Constraint, subject, Some(tech.position))
 }
 
+/// The subject of a task that the document lists; the planner gives the same to its unit.
+pub fn stated_task_subject(task: &StatedTask) -> Subject {
+    Subject::Statement(words::one_line(&task.title))
+}
+
+/// The subject of a statement that nothing checks; the planner gives the same to the unit of its section.
+pub fn statement_subject(statement: &Statement) -> Subject {
+    Subject::Statement(words::one_line(&statement.text))
+}
+
+fn stated_task_draft(task: &StatedTask) -> Draft {
+    let text = words::one_line(&task.title);
+    let priority = classify::priority(&text);
+    Draft { text, class: RequirementClass::Functional, priority, subject: stated_task_subject(task), position: Some(task.position) }
+}
+
 fn statement_drafts(document: &SpecDocument, findings: &mut Vec<Finding>) -> Vec<Draft> {
     let linker = link::Linker::new(document);
     let mut unchecked = 0;
@@ -216,14 +245,14 @@ fn statement_drafts(document: &SpecDocument, findings: &mut Vec<Finding>) -> Vec
             link::Link::Contradicts { what } => {
                 let hint = "change one of the two; they cannot both hold";
                 findings.push(Finding::warning("contradiction", format!("“{text}” contradicts {what}"), position, hint));
-                Subject::Statement(text.clone())
+                statement_subject(statement)
             }
             link::Link::None => {
                 unchecked += 1;
                 if document.format != SpecFormat::Prose {
                     findings.push(unchecked_finding(&text, class, statement.origin, position));
                 }
-                Subject::Statement(text.clone())
+                statement_subject(statement)
             }
         };
         drafts.push(Draft { text, class, priority, subject, position });

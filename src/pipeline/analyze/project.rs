@@ -14,7 +14,6 @@ pub const PROJECT_CHECKS: &[&str] = &[
     "health",
     "errors",
     "tests",
-    "coverage",
     "types",
     "lint",
     "format",
@@ -44,8 +43,11 @@ const CHECKS: &[Check] = &[
         groups: &[&["error", "errors"], &["problem", "body", "bodies", "9457", "7807"]],
         because: "the bodies of refused calls are read",
     },
-    Check { name: "coverage", groups: &[&["coverage", "covered"]], because: "line coverage is measured" },
-    Check { name: "tests", groups: &[&["test", "tests", "tested"]], because: "the project's own tests are run" },
+    Check {
+        name: "tests",
+        groups: &[&["test", "tests", "tested", "coverage"]],
+        because: "the project's own tests are run, and their line coverage is measured",
+    },
     Check { name: "types", groups: &[&["typed", "types", "typing", "mypy"]], because: "the type checker is run" },
     Check { name: "lint", groups: &[&["lint", "linted", "linter", "ruff"]], because: "the linter is run" },
     Check { name: "format", groups: &[&["formatted", "formatter"]], because: "the formatter is run in its checking mode" },
@@ -63,7 +65,7 @@ const CHECKS: &[Check] = &[
     Check { name: "container", groups: &[&["docker", "container", "dockerfile"]], because: "the container file is checked" },
 ];
 
-/// The least line coverage that the check demands; a demand for more is not covered by it.
+/// The least line coverage, in per cent, that the tests demand; a demand for more is not covered by them.
 const COVERAGE_PERCENT: u32 = 90;
 
 /// Links a demand on the whole project to its check, if its numbers are those of the check.
@@ -73,7 +75,7 @@ pub(super) fn link(document: &SpecDocument, words: &[String]) -> Link {
     let stated: Vec<u32> = numbers(words).filter_map(|number| number.parse().ok()).collect();
     let holds = match check.name {
         "paging" => paging_holds(document, words, &stated),
-        "coverage" => stated.iter().all(|percent| *percent <= COVERAGE_PERCENT),
+        "tests" => stated.iter().all(|percent| *percent <= COVERAGE_PERCENT),
         "errors" => stated.iter().all(|number| matches!(number, 9457 | 7807)),
         "documentation" => stated.len() <= 1,
         _ => stated.is_empty(),

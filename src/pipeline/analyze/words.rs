@@ -1,7 +1,7 @@
 //! Words of statements: enough of English to see that two sentences speak of the same thing, and no more.
 
 /// A text on one line.
-pub(super) fn one_line(text: &str) -> String {
+pub(in crate::pipeline) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

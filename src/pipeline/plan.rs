@@ -1,1 +1,0 @@
-//! Phase 3: from a specification and the blueprints of a target pack to a plan.
