@@ -46,6 +46,28 @@ impl Operation {
         self.responses.iter().find(|response| matches!(response.status, Status::Code(200..=299)))
     }
 
+    /// True when the document names that status, exactly, by its hundred, or by `default`.
+    pub fn documents(&self, status: u16) -> bool {
+        self.responses.iter().any(|response| match response.status {
+            Status::Code(code) => code == status,
+            Status::Range(hundred) => u16::from(hundred) == status / 100,
+            Status::Default => true,
+        })
+    }
+
+    /// The status that answers a failure: `wanted` (404, 409, 422 …) where it is documented, else the nearest one that is,
+    /// else `wanted` all the same.
+    pub fn failure_status(&self, wanted: u16) -> u16 {
+        let nearest: &[u16] = match wanted {
+            404 => &[410, 422, 400],
+            409 => &[422, 400],
+            422 => &[400],
+            400 => &[422],
+            _ => &[],
+        };
+        std::iter::once(wanted).chain(nearest.iter().copied()).find(|status| self.documents(*status)).unwrap_or(wanted)
+    }
+
     /// True when the generator can build it.
     pub fn derivable(&self) -> bool {
         !matches!(self.behaviour, Behaviour::Underivable { .. })
@@ -330,4 +352,38 @@ pub struct Envelope {
     pub limit: Option<String>,
     /// The property that repeats the offset.
     pub offset: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(statuses: &[Status]) -> Operation {
+        let response = |status: &Status| Response { status: *status, description: String::new(), headers: Vec::new(), content: None };
+        Operation {
+            key: "GET /a".to_owned(),
+            method: Method::Get,
+            path: "/a".to_owned(),
+            operation_id: "a".to_owned(),
+            ident: "a".to_owned(),
+            group: "a".to_owned(),
+            summary: String::new(),
+            description: String::new(),
+            parameters: Vec::new(),
+            body: None,
+            responses: statuses.iter().map(response).collect(),
+            security: Vec::new(),
+            behaviour: Behaviour::Underivable { reason: String::new() },
+            position: None,
+        }
+    }
+
+    #[test]
+    fn failures_are_answered_as_documented() {
+        assert_eq!(operation(&[Status::Code(200), Status::Default]).failure_status(404), 404);
+        assert_eq!(operation(&[Status::Range(4)]).failure_status(409), 409);
+        assert_eq!(operation(&[Status::Code(200), Status::Code(422)]).failure_status(404), 422);
+        assert_eq!(operation(&[Status::Code(400)]).failure_status(422), 400);
+        assert_eq!(operation(&[Status::Code(200)]).failure_status(404), 404);
+    }
 }
