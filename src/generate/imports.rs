@@ -253,6 +253,9 @@ mod tests {
 
     #[test]
     fn sections_are_separate() {
-        check("z = [models, Book, dt, pytest]", "import datetime as dt\n\nimport pytest\n\nfrom shop import models\nfrom shop.models.book import Book");
+        check(
+            "z = [models, Book, dt, pytest]",
+            "import datetime as dt\n\nimport pytest\n\nfrom shop import models\nfrom shop.models.book import Book",
+        );
     }
 }

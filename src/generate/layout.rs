@@ -120,12 +120,15 @@ fn statement(text: &str, indent: usize, out: &mut Vec<String>) {
 fn annotated(text: &str) -> Option<(&str, &str)> {
     let colon = top_level(text, ": ").first().copied()?;
     let sign = top_level(text, " = ").first().copied()?;
-    (colon < sign && text[..colon].chars().all(|letter| letter.is_alphanumeric() || letter == '_')).then(|| (&text[..sign], &text[sign + 3..]))
+    (colon < sign && text[..colon].chars().all(|letter| letter.is_alphanumeric() || letter == '_'))
+        .then(|| (&text[..sign], &text[sign + 3..]))
 }
 
 /// Where the expression of a statement begins.
 fn head_of(text: &str) -> usize {
-    if let Some(word) = ["return ", "raise ", "assert ", "if ", "elif ", "while ", "with ", "yield ", "@"].iter().find(|word| text.starts_with(**word)) {
+    if let Some(word) =
+        ["return ", "raise ", "assert ", "if ", "elif ", "while ", "with ", "yield ", "@"].iter().find(|word| text.starts_with(**word))
+    {
         return word.len();
     }
     if text.starts_with("for ") {
@@ -134,7 +137,9 @@ fn head_of(text: &str) -> usize {
     if let Some(sign) = top_level(text, " = ").first() {
         return sign + 3;
     }
-    if let Some(sign) = top_level(text, "=").first().filter(|sign| text[..**sign].chars().all(|letter| letter.is_alphanumeric() || letter == '_')) {
+    if let Some(sign) =
+        top_level(text, "=").first().filter(|sign| text[..**sign].chars().all(|letter| letter.is_alphanumeric() || letter == '_'))
+    {
         return sign + 1;
     }
     top_level(text, ": ").first().map_or(0, |colon| colon + 2)
@@ -249,7 +254,15 @@ fn definition(text: &str, indent: usize, out: &mut Vec<String>) {
 
 /// The operands of the weakest top-level operators, each but the first with its operator in front.
 fn operands(text: &str) -> Vec<&str> {
-    for operators in [&[" if ", " else "][..], &[" or "], &[" and "], &[" == ", " != ", " <= ", " >= ", " < ", " > ", " is not ", " is ", " not in ", " in "], &[" | "], &[" + ", " - "], &[" * ", " / "]] {
+    for operators in [
+        &[" if ", " else "][..],
+        &[" or "],
+        &[" and "],
+        &[" == ", " != ", " <= ", " >= ", " < ", " > ", " is not ", " is ", " not in ", " in "],
+        &[" | "],
+        &[" + ", " - "],
+        &[" * ", " / "],
+    ] {
         let mut cuts: Vec<usize> = operators.iter().flat_map(|operator| top_level(text, operator)).collect();
         cuts.sort_unstable();
         cuts.dedup();
@@ -425,7 +438,10 @@ def create_book_aaaaaaaaaaaaa(
 
     #[test]
     fn definitions_are_set_apart() {
-        check("import x\ndef f():\n    pass\nclass A:\n    a: int\n    def g(self):\n        pass\nx = 1", "import x\n\n\ndef f():\n    pass\n\n\nclass A:\n    a: int\n\n    def g(self):\n        pass\n\n\nx = 1");
+        check(
+            "import x\ndef f():\n    pass\nclass A:\n    a: int\n    def g(self):\n        pass\nx = 1",
+            "import x\n\n\ndef f():\n    pass\n\n\nclass A:\n    a: int\n\n    def g(self):\n        pass\n\n\nx = 1",
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod answers;
 mod behaviours;
 mod entities;
 mod extras;
+mod failures;
 mod fields;
 mod keywords;
 mod merge;
@@ -91,6 +92,7 @@ pub(super) fn read(source: &Source<'_>) -> Ingested {
     }
     document.errors = error_style(&document, &mut findings);
     resources::derive(&mut document, obstacles, &mut findings);
+    failures::note(&document, &mut findings);
     storable::note(&document, &mut findings);
     Ingested { document: Some(document), findings }
 }

@@ -72,6 +72,10 @@ pub(super) fn derive(document: &mut SpecDocument, obstacles: Vec<Vec<String>>, f
     }
     assign_roles(document, &views, &resources, &drafts);
     document.entities = entities::used(document, drafts);
+    let entities = &document.entities;
+    for schema in &mut document.schemas {
+        schema.entity = schema.entity.take().filter(|name| entities.iter().any(|entity| entity.name == *name));
+    }
 }
 
 fn views(document: &SpecDocument) -> Vec<View> {

@@ -271,6 +271,17 @@ fn operations_that_demand_identity_wait() {
 }
 
 #[test]
+fn failures_that_the_document_does_not_answer_are_named() {
+    assert!(!codes(NOTES).contains(&"undocumented-failure".to_owned()));
+    let text = NOTES
+        .replace("        '404': {$ref: '#/components/responses/Problems'}\n", "")
+        .replace("        '422': {$ref: '#/components/responses/Problems'}\n", "");
+    assert!(codes(&text).contains(&"undocumented-failure".to_owned()));
+    let optional = INVENTORY.replace("required: true\n        content:", "content:");
+    assert!(codes(&optional).contains(&"optional-body".to_owned()));
+}
+
+#[test]
 fn json_reads_as_yaml_does() {
     let root = tree::parse(INVENTORY).expect("readable");
     let json = serde_json::to_string_pretty(&root.value()).expect("writable");
