@@ -21,6 +21,8 @@ mod submit;
 mod sweep;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod units;
 mod writer;
 

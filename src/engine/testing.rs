@@ -1,7 +1,16 @@
-//! Plans for the engine's tests.
+//! Plans, and an engine to run them, for the engine's tests.
 
+use std::time::Duration;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::model::id::LOCAL_ORGANIZATION;
 use crate::model::plan::{Effort, EffortUnit, PLAN_SCHEMA_VERSION, PlanSpec};
-use crate::model::{Dependency, Plan, Role, SpecFormat, Task, TaskKind, TaskType};
+use crate::model::{Actor, Dependency, OrganizationId, Plan, Role, SpecFormat, Task, TaskKind, TaskType};
+use crate::store::postgres::specs::NewSpec;
+use crate::store::postgres::testing::store;
 
 /// A plan of units with their efforts (a gate has effort 0), and edges `(task, depends_on)`.
 pub(super) fn plan(units: &[(&str, u32)], edges: &[(&str, &str)]) -> Plan {
@@ -43,5 +52,94 @@ pub(super) fn plan(units: &[(&str, u32)], edges: &[(&str, &str)]) -> Plan {
         waves: Vec::new(),
         critical_path: Vec::new(),
         findings: Vec::new(),
+    }
+}
+
+/// An engine on a database of its own, with a run of that plan that it drives.
+pub(super) struct Bench {
+    pub(super) engine: Engine,
+    pub(super) actor: Actor,
+    pub(super) run: RunId,
+    pub(super) guard: RunGuard,
+}
+
+pub(super) const ORGANIZATION: OrganizationId = LOCAL_ORGANIZATION;
+
+/// A submission of that content under the name `test`.
+pub(super) fn submission<'a>(content_hash: &'a str, options: &'a Value) -> Submission<'a> {
+    let spec = NewSpec { slug: "test", title: "Test", content_hash, source_name: "test.md", content: content_hash.as_bytes() };
+    Submission { spec, target: "fastapi", output_dir: "/tmp/out", options, fresh: false }
+}
+
+/// The hash of some content.
+pub(super) fn hash(content: &str) -> String {
+    hex::encode(Sha256::digest(content))
+}
+
+impl Bench {
+    pub(super) async fn new(plan: &Plan) -> Self {
+        let retry = RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() };
+        let options = EngineOptions { lease: Duration::from_secs(1), retry, ..EngineOptions::default() };
+        let engine = Engine::new(store().await, options);
+        let actor = Actor::local("test");
+        let run = engine.submit(&actor, &submission(&hash("one"), &Value::Null)).await.unwrap().run;
+        let Drive::Taken { guard, .. } = engine.drive(ORGANIZATION, run).await.unwrap() else { panic!("nobody else drives it") };
+        engine.load_plan(ORGANIZATION, run, plan).await.unwrap();
+        Self { engine, actor, run, guard }
+    }
+
+    pub(super) async fn claim(&self, max: u32) -> Vec<ClaimedUnit> {
+        self.engine.claim(ORGANIZATION, self.run, max).await.unwrap().units
+    }
+
+    pub(super) async fn claim_one(&self) -> ClaimedUnit {
+        self.claim(1).await.pop().expect("a unit is ready")
+    }
+
+    pub(super) async fn settle(&self, unit: &ClaimedUnit, result: UnitResult) -> Settled {
+        let input_hash = Some(hash(&unit.key));
+        let settlement =
+            Settlement { claim: unit.claim, result, agent: "test".to_owned(), input_hash, checks: Vec::new(), log: String::new() };
+        self.engine.settle(ORGANIZATION, settlement).await.unwrap()
+    }
+
+    pub(super) async fn succeed(&self, unit: &ClaimedUnit) -> Settled {
+        self.settle(unit, UnitResult::Succeeded { artifacts: Vec::new() }).await
+    }
+
+    pub(super) async fn fail(&self, unit: &ClaimedUnit, class: ErrorClass) -> Settled {
+        self.settle(unit, UnitResult::Failed { class, error: "broken".to_owned() }).await
+    }
+
+    /// The state of every unit, as `key:state` in plan order.
+    pub(super) async fn states(&self) -> String {
+        let units = self.engine.snapshot(ORGANIZATION, self.run).await.unwrap().units;
+        units.iter().map(|unit| format!("{}:{}", unit.key, unit.state.as_str())).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Moves the database's clock past every lease of a unit, by moving the leases.
+    pub(super) async fn expire_leases(&self) {
+        let mut tx = self.engine.store().tenant(ORGANIZATION).await.unwrap();
+        sqlx::query("update unit_leases set expires_at = now() - interval '1 second'").execute(&mut *tx).await.unwrap();
+        sqlx::query("update run_leases set expires_at = now() - interval '1 second' where owner is not null")
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Counts anew what the counters of the units should be; returns the keys where they differ.
+    pub(super) async fn wrong_counters(&self) -> Vec<String> {
+        let query = "select t.key from run_tasks t join runs r on r.id = t.run_id \
+                     where t.pending <> (select count(*) from task_dependencies d join run_tasks p on p.run_id = t.run_id and p.ordinal = d.depends_on \
+                         where d.plan_id = r.plan_id and d.task = t.ordinal and p.state not in ('succeeded', 'cached')) \
+                     or (t.state = 'pending' and t.pending = 0) \
+                     or (t.state = 'running') <> exists (select from unit_leases l where l.run_id = t.run_id and l.ordinal = t.ordinal and l.token = t.token) \
+                     or (t.state in ('pending', 'blocked')) and (t.state = 'blocked') <> exists ( \
+                         select from task_dependencies d join run_tasks p on p.run_id = t.run_id and p.ordinal = d.depends_on \
+                         where d.plan_id = r.plan_id and d.task = t.ordinal and p.state in ('failed', 'blocked', 'cancelled')) \
+                     order by t.ordinal";
+        let mut tx = self.engine.store().tenant(ORGANIZATION).await.unwrap();
+        sqlx::query_scalar(query).fetch_all(&mut *tx).await.unwrap()
     }
 }
