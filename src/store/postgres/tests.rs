@@ -1,0 +1,365 @@
+//! The guard around every table, and what each table family gives back.
+
+use serde_json::{Value, json};
+use sha2::Digest;
+use sqlx::Row;
+
+use super::*;
+use crate::model::id::LOCAL_ORGANIZATION;
+use crate::model::{
+    CheckResult, Finding, Pattern, PatternId, PatternKind, Position, RunEvent, RunId, RunState, Subject, UnitEvent, UnitState, Verdict,
+};
+
+#[tokio::test]
+async fn every_tenant_table_is_guarded_and_the_roles_stand_below_the_guard() {
+    let store = testing::store().await;
+    let mut connection = store.owner().await.unwrap();
+    let unguarded = "select relname::text from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') \
+        and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'organization_id') \
+        and not (relrowsecurity and relforcerowsecurity)";
+    let unguarded: Vec<String> = sqlx::query_scalar(unguarded).fetch_all(&mut *connection).await.unwrap();
+    assert_eq!(unguarded, Vec::<String>::new());
+    let keys = "select conname::text from pg_constraint k join pg_class c on c.oid = k.conrelid \
+        where connamespace = 'public'::regnamespace and contype in ('p', 'u', 'f') \
+        and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'organization_id') \
+        and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'organization_id' and a.attnum = conkey[1])";
+    let keys: Vec<String> = sqlx::query_scalar(keys).fetch_all(&mut *connection).await.unwrap();
+    assert_eq!(keys, Vec::<String>::new(), "a key that does not begin with the tenant");
+    let row = sqlx::query("select count(*) filter (where rolsuper or rolbypassrls), count(*) from pg_roles where rolname = any($1)");
+    let row = row.bind([&store.roles.app, &store.roles.system]).fetch_one(&mut *connection).await.unwrap();
+    assert_eq!((row.get::<i64, _>(0), row.get::<i64, _>(1)), (0, 2));
+}
+
+#[tokio::test]
+async fn no_role_may_truncate_or_create_and_the_owner_sees_nothing() {
+    let store = testing::store().await;
+    let denied = async |statement: &'static str| {
+        let mut tenant = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+        let error = sqlx::query(statement).execute(&mut *tenant).await.unwrap_err();
+        let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+        assert_eq!(code.as_deref(), Some("42501"), "{statement}: {error}");
+    };
+    for statement in [
+        "truncate runs",
+        "create table own (id integer)",
+        "delete from audit_log",
+        "update audit_log set actor = 'x'",
+        "select * from audit_log_default",
+        "update task_attempts set outcome = 'failed'",
+        "update organizations set name = 'x'",
+    ] {
+        denied(statement).await;
+    }
+    let mut owner = store.owner().await.unwrap();
+    let count: i64 = sqlx::query_scalar("select count(*) from organizations").fetch_one(&mut *owner).await.unwrap();
+    assert_eq!(count, 0);
+    let mut tenant = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let slug: String = sqlx::query_scalar("select slug from organizations").fetch_one(&mut *tenant).await.unwrap();
+    assert_eq!(slug, "local");
+}
+
+#[tokio::test]
+async fn nothing_of_a_tenant_stays_in_the_pool() {
+    let store = testing::store().await;
+    let tenant = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    tenant.commit().await.unwrap();
+    for _ in 0..8 {
+        let mut connection = store.owner().await.unwrap();
+        let row = sqlx::query("select current_user = session_user, coalesce(current_setting('app.current_tenant', true), '')");
+        let row = row.fetch_one(&mut *connection).await.unwrap();
+        assert_eq!((row.get::<bool, _>(0), row.get::<String, _>(1)), (true, String::new()));
+    }
+}
+
+#[tokio::test]
+async fn the_tables_allow_exactly_the_transitions_of_the_model() {
+    const UNIT_EVENTS: [UnitEvent; 14] = [
+        UnitEvent::DependenciesDone,
+        UnitEvent::DependencyFailed,
+        UnitEvent::DependencyReopened,
+        UnitEvent::Claim,
+        UnitEvent::CacheHit,
+        UnitEvent::Succeed,
+        UnitEvent::Fail,
+        UnitEvent::Retry,
+        UnitEvent::Release,
+        UnitEvent::Wait,
+        UnitEvent::AgentConfigured,
+        UnitEvent::HandIn,
+        UnitEvent::Reopen,
+        UnitEvent::Cancel,
+    ];
+    const RUN_EVENTS: [RunEvent; 8] = [
+        RunEvent::Start,
+        RunEvent::Pause,
+        RunEvent::Succeed,
+        RunEvent::FinishPartial,
+        RunEvent::Fail,
+        RunEvent::Resume,
+        RunEvent::Cancel,
+        RunEvent::Supersede,
+    ];
+    let store = testing::store().await;
+    let mut connection = store.owner().await.unwrap();
+    for before in UnitState::ALL {
+        for after in UnitState::ALL {
+            let expect = UNIT_EVENTS.iter().any(|event| before.next(*event) == Some(after));
+            let query = sqlx::query_scalar("select unit_transition_allowed($1, $2)").bind(before.as_str()).bind(after.as_str());
+            let found: bool = query.fetch_one(&mut *connection).await.unwrap();
+            assert_eq!(found, expect, "{before:?} to {after:?}");
+        }
+    }
+    for before in RunState::ALL {
+        for after in RunState::ALL {
+            let expect = RUN_EVENTS.iter().any(|event| before.next(*event) == Some(after));
+            let query = sqlx::query_scalar("select run_transition_allowed($1, $2)").bind(before.as_str()).bind(after.as_str());
+            let found: bool = query.fetch_one(&mut *connection).await.unwrap();
+            assert_eq!(found, expect, "{before:?} to {after:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_checks_list_exactly_the_states_of_the_model() {
+    let store = testing::store().await;
+    let mut connection = store.owner().await.unwrap();
+    let mut check = async |constraint: &str, expect: Vec<&str>| {
+        let query = sqlx::query_scalar("select pg_get_constraintdef(oid) from pg_constraint where conname = $1").bind(constraint);
+        let definition: String = query.fetch_one(&mut *connection).await.unwrap();
+        let mut found: Vec<&str> = definition.split('\'').skip(1).step_by(2).collect();
+        let mut expect = expect;
+        found.sort_unstable();
+        expect.sort_unstable();
+        assert_eq!(found, expect, "{constraint}");
+    };
+    check("runs_state_check", RunState::ALL.iter().map(|state| state.as_str()).collect()).await;
+    check("run_tasks_state_check", UnitState::ALL.iter().map(|state| state.as_str()).collect()).await;
+}
+
+#[tokio::test]
+async fn every_migration_is_shown_with_the_time_it_was_applied() {
+    let store = testing::store().await;
+    let steps = store.migrations().await.unwrap();
+    assert_eq!(steps.len(), 6);
+    assert!(steps.iter().all(|step| step.applied_at.is_some() && step.matches), "{steps:?}");
+}
+
+#[tokio::test]
+async fn a_superuser_is_refused() {
+    let Err(error) = testing::connect_as_superuser().await else { panic!("a superuser must be refused") };
+    assert!(matches!(error, StoreError::BypassesSecurity { .. }), "{error}");
+}
+
+/// A store with one run, and that run's id.
+async fn store_with_run() -> (Postgres, RunId) {
+    let store = testing::store().await;
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let hash = "a".repeat(64);
+    let spec = specs::NewSpec { slug: "shop", title: "Shop", content_hash: &hash, source_name: "shop.md", content: b"# Shop" };
+    let (spec, spec_version) = specs::submit(&mut tx, &spec).await.unwrap();
+    let (run_key, target, output_dir, actor) = ("key", "fastapi", "/out", "user:test");
+    let run = runs::NewRun { spec, spec_version, run_key, target, output_dir, options: &Value::Null, actor };
+    let run = runs::insert(&mut tx, &run).await.unwrap();
+    tx.commit().await.unwrap();
+    (store, run)
+}
+
+#[tokio::test]
+async fn a_changed_document_is_a_new_version_and_the_old_one_stays() {
+    let store = testing::store().await;
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let mut submit = async |title: &str, content: &str, expect: u32| {
+        let content_hash = hex::encode(sha2::Sha256::digest(content));
+        let spec = specs::NewSpec { slug: "shop", title, content_hash: &content_hash, source_name: "shop.md", content: content.as_bytes() };
+        let (id, version) = specs::submit(&mut tx, &spec).await.unwrap();
+        assert_eq!(version, expect, "{content}");
+        id
+    };
+    let id = submit("Shop", "one", 1).await;
+    assert_eq!(submit("Shop", "one", 1).await, id);
+    assert_eq!(submit("The shop", "two", 2).await, id);
+    assert_eq!(submit("Shop", "one", 1).await, id);
+    let content = specs::content(&mut tx, id, 1).await.unwrap();
+    assert_eq!(content, Some((b"one".to_vec(), "shop.md".to_owned())));
+    let found = specs::find(&mut tx, "shop").await.unwrap().unwrap();
+    assert_eq!((found.id, found.version), (id, 2));
+}
+
+#[tokio::test]
+async fn the_same_command_has_one_unfinished_run_and_transitions_outside_the_chart_are_refused() {
+    let (store, run) = store_with_run().await;
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let row = runs::find(&mut tx, run).await.unwrap().unwrap();
+    let again = runs::NewRun {
+        spec: row.spec,
+        spec_version: 1,
+        run_key: &row.run_key,
+        target: "fastapi",
+        output_dir: "/out",
+        options: &Value::Null,
+        actor: "user:test",
+    };
+    let error = runs::insert(&mut tx, &again).await.unwrap_err();
+    assert!(error.is_constraint("runs_unfinished_key"), "{error}");
+    drop(tx);
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let moved = runs::transition(&mut tx, run, RunEvent::Succeed, "").await.unwrap();
+    assert_eq!(moved, Some((RunState::Queued, None)));
+    let direct = sqlx::query("update runs set state = 'succeeded'").execute(&mut *tx).await.unwrap_err();
+    assert!(StoreError::from(direct).is_constraint("runs_transition_check"));
+    drop(tx);
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let tail = run.to_string().split_off(30);
+    for text in ["shop", &run.to_string(), &tail] {
+        assert_eq!(runs::resolve(&mut tx, text).await.unwrap().len(), 1, "{text}");
+    }
+    assert_eq!(runs::resolve(&mut tx, "%").await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_phase_that_succeeded_is_not_begun_again() {
+    let (store, run) = store_with_run().await;
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    assert_eq!(phases::begin(&mut tx, run, "ingest", 0).await.unwrap(), None);
+    phases::fail(&mut tx, run, "ingest", 0, "disk full").await.unwrap();
+    assert_eq!(phases::begin(&mut tx, run, "ingest", 0).await.unwrap(), None);
+    phases::succeed(&mut tx, run, "ingest", 0, &json!({ "entities": 3 })).await.unwrap();
+    phases::fail(&mut tx, run, "ingest", 0, "too late").await.unwrap();
+    assert_eq!(phases::begin(&mut tx, run, "ingest", 0).await.unwrap(), Some(json!({ "entities": 3 })));
+    assert_eq!(phases::recorded(&mut tx, run, "ingest", 1).await.unwrap(), None);
+    let journal = phases::list(&mut tx, run).await.unwrap();
+    assert_eq!(journal.iter().map(|phase| (phase.state.as_str(), phase.starts)).collect::<Vec<_>>(), [("succeeded", 2)]);
+}
+
+#[tokio::test]
+async fn what_a_run_found_comes_back_as_it_was_and_a_repeated_phase_leaves_it_once() {
+    let (store, run) = store_with_run().await;
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let check = CheckResult {
+        name: "probe/create".to_owned(),
+        subject: Some(Subject::Operation("POST /books".to_owned())),
+        verdict: Verdict::Failed,
+        command: "POST /books".to_owned(),
+        detail: "500".to_owned(),
+        duration_ms: 12,
+    };
+    let finding = Finding::warning("unknown-type", "no such type", Some(Position { line: 3, column: 7 }), "use text");
+    for _ in 0..2 {
+        health::save(&mut tx, run, "validate", 1, std::slice::from_ref(&check)).await.unwrap();
+        findings::save(&mut tx, run, "ingest", &[finding.clone(), Finding::info("note", "seen", None, "")]).await.unwrap();
+        reports::save(&mut tx, run, "validation", 1, &json!({ "compliance": 0.5 })).await.unwrap();
+    }
+    reports::save(&mut tx, run, "validation", 2, &json!({ "compliance": 1.0 })).await.unwrap();
+    let checks = health::of_run(&mut tx, run).await.unwrap();
+    assert_eq!(checks, [health::HealthCheck { phase: "validate".to_owned(), round: 1, check }]);
+    let found = findings::of_run(&mut tx, run).await.unwrap();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0], ("ingest".to_owned(), finding));
+    assert_eq!(reports::newest(&mut tx, run, "validation").await.unwrap(), Some(json!({ "compliance": 1.0 })));
+    assert_eq!(reports::list(&mut tx, run).await.unwrap().len(), 2);
+}
+
+fn pattern(run: RunId, title: &str) -> Pattern {
+    Pattern {
+        id: PatternId::new(),
+        kind: PatternKind::Code,
+        title: title.to_owned(),
+        text: "paginated list".to_owned(),
+        code: "def list(): ...".to_owned(),
+        language: "python".to_owned(),
+        framework: "fastapi".to_owned(),
+        unit_type: "api".to_owned(),
+        spec_type: "markdown".to_owned(),
+        success: true,
+        run,
+        unit_key: "api/GET /books".to_owned(),
+        evidence: vec!["ruff-check".to_owned()],
+    }
+}
+
+#[tokio::test]
+async fn patterns_keep_a_vector_for_each_embedder_and_count_their_versions() {
+    let (store, run) = store_with_run().await;
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let (first, second) = (pattern(run, "first"), pattern(run, "second"));
+    assert_eq!(patterns::store(&mut tx, &first, "one", &[1.0, 0.0]).await.unwrap(), 1);
+    assert_eq!(patterns::store(&mut tx, &first, "one", &[0.5, 0.5]).await.unwrap(), 2);
+    assert_eq!(patterns::store(&mut tx, &second, "two", &[1.0]).await.unwrap(), 1);
+    let vectors = patterns::vectors(&mut tx, "one", None, 10).await.unwrap();
+    assert_eq!(vectors.iter().map(|(row, vector)| (row.version, vector.clone())).collect::<Vec<_>>(), [(2, vec![0.5, 0.5])]);
+    assert_eq!(vectors[0].0.pattern, first);
+    let missing = patterns::without_vector(&mut tx, "one", 10).await.unwrap();
+    assert_eq!(missing.iter().map(|row| row.pattern.id).collect::<Vec<_>>(), [second.id]);
+    assert_eq!(patterns::count(&mut tx).await.unwrap(), 2);
+    let listed = patterns::list(&mut tx, &patterns::PatternFilter { success: Some(true), ..Default::default() }, 1).await.unwrap();
+    assert_eq!(listed.iter().map(|row| row.pattern.id).collect::<Vec<_>>(), [second.id]);
+    assert_eq!(patterns::find(&mut tx, &[first.id]).await.unwrap()[0].uses, 0);
+    tx.commit().await.unwrap();
+    let other = testing::other_organization(&store).await;
+    let mut tx = store.tenant(other).await.unwrap();
+    assert_eq!(patterns::count(&mut tx).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_outbox_reader_waits_for_open_transactions_and_loses_nothing() {
+    let (store, _) = store_with_run().await;
+    let change = |number: i64| json!({ "number": number });
+    let append = async |tx: &mut TenantTx, number: i64| {
+        let payload = change(number);
+        let id = uuid::Uuid::now_v7();
+        outbox::append(tx, &outbox::Change { aggregate: "test", id, version: 1, kind: "test_done", payload: &payload }).await.unwrap();
+    };
+    let numbers = async |acknowledge: bool| {
+        let mut system = store.system().await.unwrap();
+        let outbox::Read::Rows(rows) = outbox::read(&mut system, "vectors", &["test"], 10).await.unwrap() else { panic!("same cluster") };
+        if let Some(last) = rows.last().filter(|_| acknowledge) {
+            outbox::acknowledge(&mut system, "vectors", last).await.unwrap();
+        }
+        system.commit().await.unwrap();
+        rows.iter().map(|row| row.payload["number"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    let mut slow = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    append(&mut slow, 1).await;
+    let mut quick = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    append(&mut quick, 2).await;
+    quick.commit().await.unwrap();
+    assert_eq!(numbers(true).await, Vec::<i64>::new(), "an older transaction is open");
+    slow.commit().await.unwrap();
+    // Another test's transaction may be older than ours and hold the horizon back, for it is the cluster's.
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    let mut seen = Vec::new();
+    while seen.len() < 2 && std::time::Instant::now() < deadline {
+        seen.extend(numbers(true).await);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(seen, [1, 2]);
+    assert_eq!(numbers(false).await, Vec::<i64>::new());
+    let mut system = store.system().await.unwrap();
+    assert_eq!(outbox::lag(&mut system, "vectors", &["test"]).await.unwrap(), 0);
+    assert_eq!(outbox::prune(&mut system, 7).await.unwrap(), 2);
+    sqlx::query("update projection_cursors set system_identifier = 'elsewhere'").execute(&mut *system).await.unwrap();
+    assert_eq!(outbox::read(&mut system, "vectors", &["test"], 10).await.unwrap(), outbox::Read::Restored { generation: 2 });
+    let row = outbox::OutboxRow {
+        organization: LOCAL_ORGANIZATION,
+        id: 1,
+        xid: "1".to_owned(),
+        aggregate: "test".to_owned(),
+        aggregate_id: uuid::Uuid::now_v7(),
+        aggregate_version: 1,
+        kind: "test_done".to_owned(),
+        payload: Value::Null,
+    };
+    outbox::set_aside(&mut system, "vectors", &row, "refused").await.unwrap();
+    let aside: i64 = sqlx::query_scalar("select count(*) from dead_letters").fetch_one(&mut *system).await.unwrap();
+    assert_eq!(aside, 1);
+}
+
+#[tokio::test]
+async fn the_audit_log_tells_who_asked_for_what() {
+    let (store, run) = store_with_run().await;
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    audit::record(&mut tx, "user:ada", "run.cancel", &run.to_string(), Some(&json!("running")), None).await.unwrap();
+    let rows = audit::of_subject(&mut tx, &run.to_string()).await.unwrap();
+    let told: Vec<_> = rows.iter().map(|row| (row.actor.as_str(), row.action.as_str(), row.before.clone())).collect();
+    assert_eq!(told, [("user:ada", "run.cancel", Some(json!("running")))]);
+}
