@@ -80,12 +80,14 @@ execute function refuse_transition();
 
 select secure_tenant_table('runs', 'select, insert, update');
 
--- Who drives a run. The row is also what writers of one run's units queue on.
+-- Who drives a run. The row is also what writers of one run's units queue on. `presence` is the advisory lock that the driver's
+-- session holds: the server drops it the moment the driver's process is gone, which is long before the lease runs out.
 create table run_leases (
     organization_id uuid        not null,
     run_id          uuid        not null,
     owner           uuid,
     token           bigint      not null default 0,
+    presence        bigint,
     expires_at      timestamptz,
     progress_at     timestamptz not null default now(),
     constraint run_leases_pkey primary key (organization_id, run_id),

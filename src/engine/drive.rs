@@ -41,6 +41,7 @@ impl Engine {
     /// Takes the run unless somebody else drives it; a queued or paused run is running afterwards. What a dead driver held is given
     /// back at once.
     pub async fn drive(&self, organization: OrganizationId, run: RunId) -> Result<Drive, EngineError> {
+        let presence = self.presence.show(&self.store).await;
         let mut tx = self.store.tenant(organization).await?;
         let lease = leases::lock(&mut tx, run).await?.ok_or(EngineError::NoSuchRun { run })?;
         let row = runs::find(&mut tx, run).await?.ok_or(EngineError::NoSuchRun { run })?;
@@ -54,7 +55,7 @@ impl Engine {
             Some(dead) => reopen::release_lost(&mut tx, run, reopen::Lost::Worker(dead)).await?,
             None => 0,
         };
-        let token = leases::take(&mut tx, run, self.worker, self.options.lease).await?;
+        let token = leases::take(&mut tx, run, self.worker, presence, self.options.lease).await?;
         let event = if row.state == RunState::Queued { RunEvent::Start } else { RunEvent::Resume };
         if row.state != RunState::Running {
             runs::transition(&mut tx, run, event, "").await?;
@@ -67,8 +68,9 @@ impl Engine {
     /// Shows that the driver lives; call it every third of a lease. False when the run is another one's, or was called off, paused or
     /// superseded meanwhile: stop then.
     pub async fn renew(&self, guard: &RunGuard) -> Result<bool, EngineError> {
+        let presence = self.presence.show(&self.store).await;
         let mut tx = self.store.tenant(guard.organization).await?;
-        let renewed = leases::renew(&mut tx, guard.run, guard.token, self.options.lease).await?;
+        let renewed = leases::renew(&mut tx, guard.run, guard.token, presence, self.options.lease).await?;
         tx.commit().await?;
         Ok(renewed)
     }

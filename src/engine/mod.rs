@@ -45,6 +45,7 @@ pub use crate::store::postgres::runs::RunRow;
 pub use crate::store::postgres::units::{Claim, ClaimedUnit, UnitRow};
 
 use crate::model::{RunId, RunState, WorkerId};
+use crate::store::postgres::presence::Presence;
 use crate::store::postgres::{Postgres, StoreError};
 
 /// How the engine behaves.
@@ -127,6 +128,7 @@ pub struct Engine {
     worker: WorkerId,
     writer: writer::Writer,
     changes: Arc<watch::Sender<u64>>,
+    presence: Arc<Presence>,
 }
 
 impl Engine {
@@ -134,7 +136,13 @@ impl Engine {
     pub fn new(store: Postgres, options: EngineOptions) -> Self {
         let changes = Arc::new(watch::channel(0).0);
         let writer = writer::Writer::start(store.clone(), Arc::clone(&changes));
-        Self { store, options, worker: WorkerId::new(), writer, changes }
+        let worker = WorkerId::new();
+        Self { store, options, worker, writer, changes, presence: Arc::new(Presence::new(worker)) }
+    }
+
+    /// Ends this worker's sign of life; call it before the store is closed.
+    pub async fn close(&self) {
+        self.presence.end().await;
     }
 
     /// The id under which this process claims.

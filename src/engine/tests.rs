@@ -212,6 +212,29 @@ async fn the_same_command_resumes_follows_repeats_or_supersedes() {
 }
 
 #[tokio::test]
+async fn the_run_of_a_process_that_is_gone_is_taken_over_before_its_lease_ends() {
+    let bench = Bench::new(&diamond()).await;
+    let options = EngineOptions { lease: Duration::from_secs(3_600), ..*bench.engine.options() };
+    let driver = Engine::new(bench.engine.store().clone(), options);
+    bench.expire_leases().await;
+    let Drive::Taken { guard, .. } = driver.drive(ORGANIZATION, bench.run).await.unwrap() else { panic!("its lease ran out") };
+    let (other, bench) = (bench.engine.clone(), Bench { engine: driver, guard, ..bench });
+    bench.claim_one().await;
+    assert!(bench.engine.renew(&bench.guard).await.unwrap());
+    assert_eq!(other.drive(ORGANIZATION, bench.run).await.unwrap(), Drive::Elsewhere { driver: bench.engine.worker() });
+    bench.engine.close().await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let taken = loop {
+        match other.drive(ORGANIZATION, bench.run).await.unwrap() {
+            Drive::Elsewhere { .. } if Instant::now() < deadline => tokio::task::yield_now().await,
+            drive => break drive,
+        }
+    };
+    assert!(matches!(taken, Drive::Taken { lost: 1, .. }), "{taken:?}");
+    assert!(!bench.engine.renew(&bench.guard).await.unwrap());
+}
+
+#[tokio::test]
 async fn equal_commands_at_the_same_moment_lead_to_one_run() {
     let store = database::store().await;
     let engine = Engine::new(store, EngineOptions::default());

@@ -25,66 +25,61 @@ pub struct RunLease {
 
 /// Reads and locks the lease of a run; none when there is no such run.
 pub async fn lock(tx: &mut TenantTx, run: RunId) -> Result<Option<RunLease>, StoreError> {
-    read(
-        tx,
-        run,
-        "select owner, token, coalesce(expires_at < now(), true), expires_at, extract(epoch from now() - progress_at)::float8 \
-                   from run_leases where organization_id = $1 and run_id = $2 for no key update",
-    )
-    .await
+    let lock = "select from run_leases where organization_id = $1 and run_id = $2 for no key update";
+    sqlx::query(lock).bind(tx.organization().0).bind(run.0).execute(&mut **tx).await?;
+    find(tx, run).await
 }
 
-/// Reads the lease of a run; none when there is no such run.
+/// Reads the lease of a run; none when there is no such run. A lease whose driver's session is gone counts as expired.
 pub async fn find(tx: &mut TenantTx, run: RunId) -> Result<Option<RunLease>, StoreError> {
-    read(
-        tx,
-        run,
-        "select owner, token, coalesce(expires_at < now(), true), expires_at, extract(epoch from now() - progress_at)::float8 \
-                   from run_leases where organization_id = $1 and run_id = $2",
-    )
-    .await
-}
-
-async fn read(tx: &mut TenantTx, run: RunId, query: &'static str) -> Result<Option<RunLease>, StoreError> {
+    let query = "select owner, token, expires_at, extract(epoch from now() - progress_at)::float8, \
+                 coalesce(expires_at < now(), true) or (presence is not null and not exists ( \
+                     select from pg_locks where locktype = 'advisory' and objsubid = 1 and granted \
+                     and database = (select oid from pg_database where datname = current_database()) \
+                     and classid::bigint = (presence >> 32) & 4294967295 and objid::bigint = presence & 4294967295)) \
+                 from run_leases where organization_id = $1 and run_id = $2";
     let row = sqlx::query(query).bind(tx.organization().0).bind(run.0).fetch_optional(&mut **tx).await?;
     row.map(|row| {
         Ok(RunLease {
             owner: row.try_get::<Option<uuid::Uuid>, _>(0)?.map(WorkerId),
             token: row.try_get(1)?,
-            expired: row.try_get(2)?,
-            expires_at: row.try_get(3)?,
-            idle: Duration::from_secs_f64(row.try_get::<f64, _>(4)?.max(0.0)),
+            expired: row.try_get(4)?,
+            expires_at: row.try_get(2)?,
+            idle: Duration::from_secs_f64(row.try_get::<f64, _>(3)?.max(0.0)),
         })
     })
     .transpose()
 }
 
-/// Makes that worker the driver, whoever was it before, and returns the new token. The caller has locked the lease.
-pub async fn take(tx: &mut TenantTx, run: RunId, owner: WorkerId, lease: Duration) -> Result<i64, StoreError> {
-    let update = "update run_leases set owner = $3, token = token + 1, expires_at = now() + make_interval(secs => $4), progress_at = now() \
+/// Makes that worker the driver, whoever was it before, and returns the new token. The caller has locked the lease. `presence` is the
+/// worker's advisory lock, when its session holds it.
+pub async fn take(tx: &mut TenantTx, run: RunId, owner: WorkerId, presence: Option<i64>, lease: Duration) -> Result<i64, StoreError> {
+    let update = "update run_leases set owner = $3, token = token + 1, presence = $5, progress_at = now(), \
+                  expires_at = now() + make_interval(secs => $4) \
                   where organization_id = $1 and run_id = $2 returning token";
-    let update = sqlx::query_scalar(update).bind(tx.organization().0).bind(run.0).bind(owner.0).bind(lease.as_secs_f64());
+    let update = sqlx::query_scalar(update).bind(tx.organization().0).bind(run.0).bind(owner.0).bind(lease.as_secs_f64()).bind(presence);
     Ok(update.fetch_one(&mut **tx).await?)
 }
 
 /// Renews the lease while the token is current; false when another one drives the run now.
-pub async fn renew(tx: &mut TenantTx, run: RunId, token: i64, lease: Duration) -> Result<bool, StoreError> {
-    let update = "update run_leases set expires_at = now() + make_interval(secs => $4) \
+pub async fn renew(tx: &mut TenantTx, run: RunId, token: i64, presence: Option<i64>, lease: Duration) -> Result<bool, StoreError> {
+    let update = "update run_leases set expires_at = now() + make_interval(secs => $4), presence = $5 \
                   where organization_id = $1 and run_id = $2 and token = $3 and owner is not null";
-    let update = sqlx::query(update).bind(tx.organization().0).bind(run.0).bind(token).bind(lease.as_secs_f64());
+    let update = sqlx::query(update).bind(tx.organization().0).bind(run.0).bind(token).bind(lease.as_secs_f64()).bind(presence);
     Ok(update.execute(&mut **tx).await?.rows_affected() == 1)
 }
 
 /// Gives the lease back while the token is current.
 pub async fn release(tx: &mut TenantTx, run: RunId, token: i64) -> Result<(), StoreError> {
-    let update = "update run_leases set owner = null, expires_at = null where organization_id = $1 and run_id = $2 and token = $3";
+    let update =
+        "update run_leases set owner = null, presence = null, expires_at = null where organization_id = $1 and run_id = $2 and token = $3";
     sqlx::query(update).bind(tx.organization().0).bind(run.0).bind(token).execute(&mut **tx).await?;
     Ok(())
 }
 
 /// Takes the run away from whoever drives it: its token is old from now on.
 pub async fn revoke(tx: &mut TenantTx, run: RunId) -> Result<(), StoreError> {
-    let update = "update run_leases set owner = null, expires_at = null, token = token + 1 where organization_id = $1 and run_id = $2";
+    let update = "update run_leases set owner = null, presence = null, expires_at = null, token = token + 1 where organization_id = $1 and run_id = $2";
     sqlx::query(update).bind(tx.organization().0).bind(run.0).execute(&mut **tx).await?;
     Ok(())
 }

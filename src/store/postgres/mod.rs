@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod patterns;
 pub mod phases;
 pub mod plans;
+pub mod presence;
 mod programs;
 pub mod receipts;
 pub mod reopen;
