@@ -9,8 +9,12 @@ mod source;
 
 mod markdown;
 mod markdown_blocks;
+mod model_file;
 mod openapi;
+mod prose;
+mod prose_section;
 mod prose_sentences;
+mod prose_tasks;
 
 mod assemble;
 mod draft;
@@ -70,17 +74,12 @@ pub fn read(bytes: &[u8], name: Option<&str>, format: Option<SpecFormat>) -> Ing
     };
     let source = Source::new(text, hex::encode(Sha256::digest(bytes)));
     let format = format.unwrap_or_else(|| detect::detect(text, name));
-    bounded(on_own_thread(|| read_format(&source, format)))
-}
-
-fn read_format(source: &Source<'_>, format: SpecFormat) -> Ingested {
-    match format {
-        SpecFormat::OpenApi => openapi::read(source),
-        SpecFormat::Markdown => markdown::read(source),
-        SpecFormat::Model | SpecFormat::Prose => {
-            Ingested::refused(Finding::error("not-yet", format!("{format:?} cannot be read yet"), None, "use another format"))
-        }
-    }
+    bounded(on_own_thread(|| match format {
+        SpecFormat::OpenApi => openapi::read(&source),
+        SpecFormat::Markdown => markdown::read(&source),
+        SpecFormat::Model => model_file::read(&source),
+        SpecFormat::Prose => prose::read(&source, name),
+    }))
 }
 
 /// The text of an input, without a byte order mark.

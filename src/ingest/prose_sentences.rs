@@ -37,6 +37,41 @@ fn ends(text: &str, start: usize, offset: usize) -> bool {
     (after.trim().is_empty() || begins) && !ABBREVIATIONS.contains(&word.as_str())
 }
 
+/// Words and phrases that demand something.
+const DEMANDS: [&str; 14] = [
+    "must",
+    "shall",
+    "should",
+    "needs to",
+    "need to",
+    "has to",
+    "have to",
+    "required to",
+    "is required",
+    "are required",
+    "may not",
+    "cannot",
+    "is able to",
+    "are able to",
+];
+
+/// True when a sentence demands something.
+pub(super) fn demands(sentence: &str) -> bool {
+    contains_any(sentence, &DEMANDS)
+}
+
+/// True when a sentence says must or shall.
+pub(super) fn demands_strictly(sentence: &str) -> bool {
+    contains_any(sentence, &["must", "shall"])
+}
+
+fn contains_any(sentence: &str, phrases: &[&str]) -> bool {
+    let lower = sentence.to_lowercase();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let padded = format!(" {} ", words.join(" "));
+    phrases.iter().any(|phrase| padded.contains(&format!(" {phrase} ")))
+}
+
 /// The origin of a sentence that stands in no section of its own kind.
 pub(super) fn origin(sentence: &str) -> StatementOrigin {
     let lower = sentence.to_lowercase();
@@ -60,6 +95,12 @@ mod tests {
         check("Use v1.2 of it, e.g. Redis. Done.", &["Use v1.2 of it, e.g. Redis.", "Done."]);
         check("Call `a. B` now. (See x. Y.) ok", &["Call `a. B` now.", "(See x. Y.) ok"]);
         check(" . ", &[]);
+    }
+
+    #[test]
+    fn demands_are_whole_words() {
+        assert!(demands("It MUST work.") && demands("Users are able to log in") && !demands("Mustard is yellow"));
+        assert!(demands_strictly("It shall work") && !demands_strictly("It should work"));
     }
 
     #[test]
