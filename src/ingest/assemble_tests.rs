@@ -20,3 +20,10 @@ fn document(text: &str) -> SpecDocument {
 fn the_bookstore_is_read_whole() {
     insta::assert_json_snapshot!("bookstore", document(BOOKSTORE));
 }
+
+#[test]
+fn the_examples_are_read_without_a_remark() {
+    document(include_str!("../../examples/clinic.md"));
+    let commerce = document(include_str!("../../examples/commerce.md"));
+    assert!(commerce.entities.len() >= 25 && commerce.operations.iter().all(crate::model::Operation::derivable));
+}
