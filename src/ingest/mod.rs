@@ -2,6 +2,8 @@
 //!
 //! Called by the command line and the first phase of the pipeline. It never panics, never opens a file or address that a
 //! document names, and never drops a sentence silently: what it does not understand becomes a statement or a finding.
+//!
+#![doc = include_str!("FORMAT.md")]
 
 mod detect;
 pub mod limits;

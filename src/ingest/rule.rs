@@ -224,3 +224,7 @@ pub(super) fn review(rule: &Rule, entity: &Entity) -> Option<Finding> {
         Finding::error("default-not-initial", message, Some(rule.position), hint)
     })
 }
+
+#[cfg(test)]
+#[path = "rule_tests.rs"]
+mod tests;

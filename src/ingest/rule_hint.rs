@@ -1,13 +1,13 @@
 //! The documented form that a rule outside of the syntax probably meant.
 
+use super::field;
 use crate::model::{Entity, FieldType};
 
 /// An example in the documented syntax, with fields of the entity.
 pub(super) fn nearest_form(text: &str, entity: &Entity) -> String {
     let lower = text.to_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    let mentioned: Vec<&str> =
-        entity.fields.iter().map(|field| field.name.as_str()).filter(|name| lower.contains(&name.to_lowercase())).collect();
+    let mentioned = mentioned(&lower, entity);
     let field = mentioned.first().copied().or_else(|| own_field(entity)).unwrap_or("field");
     let other = mentioned.get(1).copied().unwrap_or("other_field");
     if any(&["->", "→", "moves", "transition", "goes from", "change from"]) {
@@ -30,6 +30,16 @@ pub(super) fn nearest_form(text: &str, entity: &Entity) -> String {
     } else {
         format!("{field} >= 0")
     }
+}
+
+/// The fields that a sentence names, in its order; a reference may be named without its key.
+fn mentioned<'e>(lower: &str, entity: &'e Entity) -> Vec<&'e str> {
+    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let mut found: Vec<&str> =
+        words.into_iter().filter_map(|word| field::named(&entity.fields, word)).map(|field| field.name.as_str()).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    found.retain(|name| seen.insert(*name));
+    found
 }
 
 fn own_field(entity: &Entity) -> Option<&str> {
