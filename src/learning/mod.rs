@@ -1,1 +1,10 @@
-//! learning
+//! Patterns: what verified outcomes teach, and finding it again.
+//!
+//! Called by `pipeline` (phase learn, and when a unit's context is made) and `cli` (`patterns`). It stores only what checks
+//! have proved, keeps failures as warnings, and never gives instructions: what it finds is data with its origin.
+
+pub mod cut;
+pub mod harvest;
+pub mod words;
+
+pub use harvest::{Harvest, UnitResult};
