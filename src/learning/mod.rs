@@ -5,6 +5,8 @@
 
 pub mod cut;
 pub mod harvest;
+pub mod memory;
 pub mod words;
 
 pub use harvest::{Harvest, UnitResult};
+pub use memory::{Learned, Memory, MemoryError, Query};

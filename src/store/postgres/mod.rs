@@ -13,6 +13,7 @@ pub mod leases;
 mod managed;
 mod migrate;
 pub mod outbox;
+pub mod pattern_vectors;
 pub mod patterns;
 pub mod phases;
 pub mod plans;

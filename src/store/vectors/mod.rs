@@ -24,7 +24,8 @@ use std::time::Duration;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::model::{OrganizationId, Pattern, PatternKind};
+use crate::model::{OrganizationId, PatternKind};
+use crate::store::postgres::pattern_vectors::VectorRow;
 
 /// A search that takes longer is given up.
 const SEARCH_MS_MAX: u64 = 500;
@@ -115,16 +116,16 @@ pub struct Point {
 }
 
 impl Point {
-    /// The point of a pattern.
-    pub fn of(pattern: &Pattern, tenant: OrganizationId, version: i64, vector: Vec<f32>) -> Self {
+    /// What a row of PostgreSQL says, as a point of that tenant.
+    pub fn of(row: VectorRow, tenant: OrganizationId) -> Self {
         let fields = BTreeMap::from([
-            ("language", Value::from(pattern.language.as_str())),
-            ("framework", Value::from(pattern.framework.as_str())),
-            ("unit_type", Value::from(pattern.unit_type.as_str())),
-            ("spec_type", Value::from(pattern.spec_type.as_str())),
-            ("success", Value::from(pattern.success)),
+            ("language", Value::from(row.language)),
+            ("framework", Value::from(row.framework)),
+            ("unit_type", Value::from(row.unit_type)),
+            ("spec_type", Value::from(row.spec_type)),
+            ("success", Value::from(row.success)),
         ]);
-        Self { id: pattern.id.0, tenant, version, vector, fields }
+        Self { id: row.id.0, tenant, version: row.version, vector: row.vector, fields }
     }
 }
 
