@@ -13,6 +13,8 @@ use crate::model::{Finding, Shape, ShapeKind};
 
 /// Most schemas that `allOf` and local references may copy into others.
 const COPIES_MAX: usize = 10_000;
+/// Most schemas that are copied into each other; each costs some levels of the stack.
+const EXPANDING_MAX: usize = 64;
 /// Most names that stand for each other, and most alternatives within alternatives.
 const ALIASES_MAX: usize = 4;
 
@@ -44,12 +46,25 @@ impl<'a> Reader<'a> {
             self.find(looping(&pointer, node.position));
             return None;
         }
+        if !self.may_expand(node) {
+            return None;
+        }
         self.expanding.push(pointer);
         let draft = self.draft(node, name);
         let shape = Self::finish(draft);
         self.expanding.pop();
         self.components.insert(name.to_owned(), shape.clone());
         Some(shape)
+    }
+
+    /// False, with a finding, when too many schemas are being copied into each other already.
+    fn may_expand(&mut self, node: &Node) -> bool {
+        if self.expanding.len() < EXPANDING_MAX {
+            return true;
+        }
+        let message = format!("schemas are composed of each other more than {EXPANDING_MAX} deep");
+        self.find(Finding::error("too-deep", message, Some(node.position), "compose fewer schemas"));
+        false
     }
 
     /// The shape of a schema inside something else; an object with properties becomes a schema named after `hint`.
@@ -163,6 +178,9 @@ impl<'a> Reader<'a> {
         self.copies += 1;
         if self.expanding.iter().any(|open| open == pointer) || self.copies > COPIES_MAX {
             self.find(looping(pointer, reference.position));
+            return Draft::of(ShapeKind::Any);
+        }
+        if !self.may_expand(reference) {
             return Draft::of(ShapeKind::Any);
         }
         self.expanding.push(pointer.to_owned());

@@ -223,6 +223,23 @@ fn references_that_lead_nowhere_are_errors() {
 }
 
 #[test]
+fn long_chains_of_schemas_are_refused() {
+    let chain = |link: fn(usize) -> String| {
+        let schemas: String = (0..2_000).map(|number| format!("    C{number}: {}\n", link(number + 1))).collect();
+        with_schema("{type: string}")
+            .replace("    T: {type: string}", &format!("{schemas}    C2000: {{type: object, properties: {{a: {{type: string}}}}}}"))
+    };
+    check_code(
+        &chain(|next| format!("{{allOf: [{{$ref: '#/components/schemas/C{next}'}}, {{properties: {{b: {{type: string}}}}}}]}}")),
+        "too-deep",
+    );
+    check_code(
+        &chain(|next| format!("{{type: object, properties: {{a: {{$ref: '#/components/schemas/C{next}/properties/a'}}}}}}")),
+        "too-deep",
+    );
+}
+
+#[test]
 fn defects_of_the_document_are_named() {
     let operation = "{operationId: one, responses: {'200': {description: x}}}";
     check_code(&around(&format!("  /a: {{get: {operation}}}\n  /b: {{get: {operation}}}"), "  {}"), "duplicate-operation-id");
