@@ -58,8 +58,10 @@ pub(super) fn parents<'a>(path: &str, resources: &'a [Resource]) -> Vec<(String,
     found
 }
 
+/// `pet_id` of the pet's `id`; a key that is called so already keeps its name.
 fn hidden_name(owner: &Entity) -> String {
-    format!("{}_{}", owner.ident.trim_end_matches('_'), owner.key().ident)
+    let (owner, key) = (owner.ident.trim_end_matches('_'), owner.key().ident.trim_end_matches('_'));
+    if key.starts_with(&format!("{owner}_")) { key.to_owned() } else { format!("{owner}_{key}") }
 }
 
 /// The field that holds the value of a parent's parameter.

@@ -119,11 +119,33 @@ fn filters_and_pages_come_from_the_query() {
 fn children_hold_their_parent() {
     let document = document(NOTES);
     let comment = document.entity("Comment").expect("the entity");
-    let field = comment.field("note_note_id").expect("the parent's key");
+    let field = comment.field("note_id").expect("the parent's key");
     assert!(matches!(&field.field_type, FieldType::Reference { entity, .. } if entity == "Note"));
     let Behaviour::Delete(row) = behaviour(&document, "DELETE /notes/{noteId}/comments/{id}") else { panic!("a delete") };
     let bound: Vec<_> = row.path.iter().map(|binding| (binding.parameter.as_str(), binding.field.as_str())).collect();
-    assert_eq!(bound, [("noteId", "note_note_id"), ("id", "id")]);
+    assert_eq!(bound, [("noteId", "note_id"), ("id", "id")]);
+}
+
+#[test]
+fn every_operation_of_the_catalogue_is_derived() {
+    let document = document(include_str!("../../../tests/contract/catalogue.yaml"));
+    assert!(document.operations.iter().all(Operation::derivable), "{:#?}", document.operations);
+    let products = list(&document, "GET /products");
+    let compared: Vec<_> = products.filters.iter().map(|filter| (filter.field.as_str(), filter.comparison)).collect();
+    let expected = [
+        ("active", FilterComparison::Equal),
+        ("kind", FilterComparison::OneOf),
+        ("released", FilterComparison::AtLeast),
+        ("price", FilterComparison::AtMost),
+    ];
+    assert_eq!(compared, expected);
+    let paging = products.paging.expect("pages");
+    assert_eq!((paging.pages, paging.limit_default, paging.limit_max), (true, 10, 25));
+    let envelope = products.envelope.expect("an envelope");
+    assert_eq!((envelope.limit.as_deref(), envelope.offset.as_deref()), (Some("pageSize"), Some("page")));
+    let review = document.entity("Review").expect("the entity");
+    assert_eq!(review.key().source, FieldSource::OnCreate, "a read-only property is never the caller's");
+    assert!(review.field("token").expect("the field").write_only);
 }
 
 #[test]
