@@ -7,8 +7,12 @@ mod completions;
 mod config;
 mod doctor;
 mod failure;
+mod findings;
 mod migrate;
 mod output;
+mod plan;
+mod plan_graph;
+mod plan_view;
 mod progress;
 
 use std::path::PathBuf;
@@ -61,6 +65,8 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show what would be done for a specification, and do nothing
+    Plan(plan::PlanArgs),
     /// Show how every store and tool is, and what to do about it
     Doctor(doctor::DoctorArgs),
     /// Show which migrations of the database were applied
@@ -89,6 +95,7 @@ impl Cli {
     async fn dispatch(self) -> anyhow::Result<ExitCode> {
         let global = self.global;
         match self.command {
+            Command::Plan(args) => plan::run(&args),
             Command::Doctor(args) => doctor::run(&args, &global).await,
             Command::Migrate(command) => migrate::run(&command, &global).await,
             Command::Config(args) => config::run(&args, &global),

@@ -11,16 +11,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
-use super::analyze::{Analysis, one_line};
+use super::analyze::{Analysis, analyze, one_line};
 use super::{atomize, schedule};
 use crate::dag::Defect;
-use crate::generate::{Blueprint, Step};
+use crate::generate::{Blueprint, GenerateError, Step, TargetPack};
 use crate::model::plan::{Effort, EffortUnit, PLAN_SCHEMA_VERSION, PlanSpec, PlanTarget};
 use crate::model::{Dependency, Finding, Plan, Role, Severity, SpecDocument, Task, TaskKind, TaskType};
 
 /// Why there is no plan.
-#[derive(Debug, Clone, PartialEq, Error)]
+#[derive(Debug, Error)]
 pub enum PlanError {
+    /// The target pack is unknown or cannot say what it needs; its text carries its own hint.
+    #[error(transparent)]
+    Target(#[from] GenerateError),
     /// Parts of the specification cannot both hold.
     #[error("the specification contradicts itself in {} place{}", .0.len(), if .0.len() == 1 { "" } else { "s" })]
     Contradictory(Vec<Finding>),
@@ -37,14 +40,36 @@ pub enum PlanError {
 
 impl PlanError {
     /// What the user can do about it.
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Contradictory(_) => "change one of the contradicting parts",
-            Self::Nothing => "describe entities and endpoints, or list what is to be done",
-            Self::Graph(_) => "remove one of the dependencies named",
-            Self::DuplicateKey(_) => "rename one of the parts that it was made from",
+            Self::Target(_) => None,
+            Self::Contradictory(_) => Some("change one of the contradicting parts"),
+            Self::Nothing => Some("describe entities and endpoints, or list what is to be done"),
+            Self::Graph(_) => Some("remove one of the dependencies named"),
+            Self::DuplicateKey(_) => Some("rename one of the parts that it was made from"),
         }
     }
+}
+
+/// The pack that builds a specification which asks for none.
+pub const TARGET_DEFAULT: &str = "fastapi";
+
+/// Plans a specification from start to end: the analysis, joined with what its reader noticed, and the units of the target
+/// pack that is asked for, else the one that the document names, else [`TARGET_DEFAULT`]. A document without entities and
+/// operations needs no pack.
+pub fn plan_document(document: &SpecDocument, noticed: Vec<Finding>, target: Option<&str>) -> Result<Plan, PlanError> {
+    let analysis = analyze(document).joined(noticed);
+    if document.entities.is_empty() && document.operations.is_empty() {
+        return build(document, &analysis, &[], None);
+    }
+    let pack = TargetPack::load(target.unwrap_or_else(|| stated_target(document)))?;
+    let target = PlanTarget { name: pack.name().to_owned(), version: pack.version().to_owned() };
+    build(document, &analysis, &pack.blueprints(document)?, Some(target))
+}
+
+/// The target pack that a document asks for.
+pub fn stated_target(document: &SpecDocument) -> &str {
+    document.tech_stack.iter().find(|tech| tech.topic == "target").map_or(TARGET_DEFAULT, |tech| tech.choice.trim())
 }
 
 /// Plans a specification. `blueprints` are what the target pack says is needed, none when nothing is generated; tasks that
