@@ -46,6 +46,12 @@ pub enum RunEvent {
     Supersede,
 }
 
+impl RunEvent {
+    /// Every event, in the order of the chart.
+    pub const ALL: [Self; 8] =
+        [Self::Start, Self::Pause, Self::Succeed, Self::FinishPartial, Self::Fail, Self::Resume, Self::Cancel, Self::Supersede];
+}
+
 impl RunState {
     /// Every state, in the order of the chart.
     pub const ALL: [Self; 8] =

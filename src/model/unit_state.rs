@@ -60,6 +60,26 @@ pub enum UnitEvent {
     Cancel,
 }
 
+impl UnitEvent {
+    /// Every event, in the order of the chart.
+    pub const ALL: [Self; 14] = [
+        Self::DependenciesDone,
+        Self::DependencyFailed,
+        Self::DependencyReopened,
+        Self::Claim,
+        Self::CacheHit,
+        Self::Succeed,
+        Self::Fail,
+        Self::Retry,
+        Self::Release,
+        Self::Wait,
+        Self::AgentConfigured,
+        Self::HandIn,
+        Self::Reopen,
+        Self::Cancel,
+    ];
+}
+
 impl UnitState {
     /// Every state, in the order of the chart.
     pub const ALL: [Self; 9] = [
