@@ -89,9 +89,10 @@ impl Engine {
         let mut tx = self.store.tenant(guard.organization).await?;
         settle::lock_runs(&mut tx, &[guard.run]).await?;
         let lease = leases::lock(&mut tx, guard.run).await?.ok_or(EngineError::NoSuchRun { run: guard.run })?;
-        let moved = match lease.token == guard.token {
-            true => runs::transition(&mut tx, guard.run, event, reason).await?,
-            false => runs::find(&mut tx, guard.run).await?.map(|row| (row.state, None)),
+        let moved = if lease.token == guard.token {
+            runs::transition(&mut tx, guard.run, event, reason).await?
+        } else {
+            runs::find(&mut tx, guard.run).await?.map(|row| (row.state, None))
         };
         let (before, after) = moved.ok_or(EngineError::NoSuchRun { run: guard.run })?;
         let Some(after) = after else { return Err(EngineError::wrong_state(guard.run, before, "finished by this worker")) };

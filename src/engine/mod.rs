@@ -61,7 +61,7 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(30), retry: RetryPolicy::default(), stuck_after: Duration::from_secs(3_600) }
+        Self { lease: Duration::from_secs(30), retry: RetryPolicy::default(), stuck_after: Duration::from_hours(1) }
     }
 }
 

@@ -46,7 +46,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { attempts_max: 3, base: Duration::from_secs(1), cap: Duration::from_secs(60) }
+        Self { attempts_max: 3, base: Duration::from_secs(1), cap: Duration::from_mins(1) }
     }
 }
 

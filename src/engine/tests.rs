@@ -102,8 +102,8 @@ async fn transient_failures_are_repeated_and_others_block_what_waits() {
 async fn a_retry_is_due_by_the_clock_of_the_database() {
     let bench = Bench::new(&diamond()).await;
     let mut options = *bench.engine.options();
-    options.retry.base = Duration::from_secs(3_600);
-    options.retry.cap = Duration::from_secs(3_600);
+    options.retry.base = Duration::from_hours(1);
+    options.retry.cap = Duration::from_hours(1);
     let patient = Engine::new(bench.engine.store().clone(), options);
     let bench = Bench { engine: patient, ..bench };
     let unit = bench.claim_one().await;
@@ -214,7 +214,7 @@ async fn the_same_command_resumes_follows_repeats_or_supersedes() {
 #[tokio::test]
 async fn the_run_of_a_process_that_is_gone_is_taken_over_before_its_lease_ends() {
     let bench = Bench::new(&diamond()).await;
-    let options = EngineOptions { lease: Duration::from_secs(3_600), ..*bench.engine.options() };
+    let options = EngineOptions { lease: Duration::from_hours(1), ..*bench.engine.options() };
     let driver = Engine::new(bench.engine.store().clone(), options);
     bench.expire_leases().await;
     let Drive::Taken { guard, .. } = driver.drive(ORGANIZATION, bench.run).await.unwrap() else { panic!("its lease ran out") };

@@ -127,6 +127,7 @@ impl StoreError {
         matches!(self, Self::Constraint { name, .. } if name == constraint)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand over an error or a text they have no more use for")]
     pub(crate) fn corrupt(what: &'static str, detail: impl ToString) -> Self {
         Self::Corrupt { what, detail: detail.to_string() }
     }

@@ -2,8 +2,8 @@
 
 use sqlx::Row;
 
-use super::health::without_nul;
 use super::plans::{name_of, named};
+use super::text::without_nul;
 use super::{StoreError, TenantTx};
 use crate::model::{Finding, Position, RunId};
 

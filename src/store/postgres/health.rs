@@ -3,7 +3,7 @@
 use sqlx::Row;
 
 use super::plans::{name_of, named};
-use super::{StoreError, TenantTx};
+use super::{StoreError, TenantTx, text};
 use crate::model::{CheckResult, RunId, Subject};
 
 /// One check, and when in the run it was made.
@@ -28,11 +28,11 @@ pub async fn save(tx: &mut TenantTx, run: RunId, phase: &str, round: u32, checks
                   with ordinality as given (name, subject, verdict, command, detail, duration_ms, ordinality)";
     let insert = sqlx::query(insert).bind(organization).bind(run.0).bind(phase).bind(round.cast_signed());
     insert
-        .bind(checks.iter().map(|check| check.name.as_str()).collect::<Vec<_>>())
+        .bind(checks.iter().map(|check| text::without_nul(&check.name)).collect::<Vec<_>>())
         .bind(checks.iter().map(|check| check.subject.as_ref().map(ToString::to_string)).collect::<Vec<_>>())
         .bind(checks.iter().map(|check| name_of(&check.verdict)).collect::<Result<Vec<_>, _>>()?)
-        .bind(checks.iter().map(|check| check.command.as_str()).collect::<Vec<_>>())
-        .bind(checks.iter().map(|check| without_nul(&check.detail)).collect::<Vec<_>>())
+        .bind(checks.iter().map(|check| text::without_nul(&check.command)).collect::<Vec<_>>())
+        .bind(checks.iter().map(|check| text::without_nul(&check.detail)).collect::<Vec<_>>())
         .bind(checks.iter().map(|check| check.duration_ms.cast_signed()).collect::<Vec<_>>())
         .execute(&mut **tx)
         .await?;
@@ -73,9 +73,4 @@ fn parse_subject(text: &str) -> Result<Subject, StoreError> {
         "statement" => Subject::Statement(name),
         _ => return Err(corrupt()),
     })
-}
-
-/// What a program printed may hold NUL, which text in PostgreSQL cannot.
-pub(super) fn without_nul(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }

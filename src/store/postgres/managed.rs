@@ -20,7 +20,7 @@ use super::server::{self, Alive, SUPERUSER, Server};
 use super::{StoreError, roles};
 
 /// How long another process may take to start the server: fetching its programs included.
-const CONTROL_TIMEOUT: Duration = Duration::from_secs(300);
+const CONTROL_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long a server that was found may take to answer before it is replaced.
 const ADOPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a lock or a server that comes up is looked at.
@@ -120,11 +120,14 @@ impl Managed {
 /// Adopts the server that runs, or starts one.
 async fn bring_up(server: &Server, password: &str) -> Result<Alive, StoreError> {
     if let Some(alive) = server.alive() {
-        match answers(alive, password).await {
+        match answers(server, alive, password).await {
             Ok(()) => return Ok(alive),
             Err(error) => {
                 tracing::warn!(%error, port = alive.port, "a postgresql was left behind and does not answer, replacing it");
-                server.stop("immediate").await?;
+                let stopped = server.stop("immediate").await;
+                if server.alive().is_some() {
+                    stopped?;
+                }
             }
         }
     }
@@ -132,18 +135,18 @@ async fn bring_up(server: &Server, password: &str) -> Result<Alive, StoreError> 
         server.initialize(password).await?;
     }
     let alive = server.start().await?;
-    answers(alive, password).await?;
+    answers(server, alive, password).await?;
     Ok(alive)
 }
 
-/// Waits until the superuser can log in.
-async fn answers(alive: Alive, password: &str) -> Result<(), StoreError> {
+/// Waits until the superuser can log in, for as long as the server lives.
+async fn answers(server: &Server, alive: Alive, password: &str) -> Result<(), StoreError> {
     let deadline = Instant::now() + ADOPT_TIMEOUT;
     let options = options(alive.port, SUPERUSER, "postgres", password);
     loop {
         match tokio::time::timeout(ADOPT_TIMEOUT, PgConnection::connect_with(&options)).await {
             Ok(Ok(connection)) => return Ok(connection.close().await?),
-            Ok(Err(error)) if Instant::now() >= deadline => return Err(error.into()),
+            Ok(Err(error)) if Instant::now() >= deadline || server.alive().is_none() => return Err(error.into()),
             Err(_) => {
                 let detail = format!("127.0.0.1:{} gives no answer", alive.port);
                 return Err(StoreError::Unavailable { detail, hint: "end that server by hand" });
@@ -206,4 +209,73 @@ fn password(path: &Path) -> Result<String, StoreError> {
     let password = hex::encode(bytes);
     server::write_private(path, &password)?;
     Ok(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    /// A data directory that the server's account can enter, with the programs that the other tests fetched.
+    async fn folder() -> tempfile::TempDir {
+        let programs = testing::programs().await;
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        make_folder(&folder.path().join("postgres")).unwrap();
+        if let Some(programs) = programs {
+            fs::remove_dir(folder.path().join("postgres/programs")).unwrap();
+            std::os::unix::fs::symlink(programs, folder.path().join("postgres/programs")).unwrap();
+        }
+        folder
+    }
+
+    fn postmaster(folder: &Path) -> Option<i32> {
+        fs::read_to_string(folder.join("postgres/server/data/postmaster.pid")).ok()?.lines().next()?.parse().ok()
+    }
+
+    #[tokio::test]
+    async fn one_server_is_shared_and_the_last_to_leave_stops_it() {
+        let folder = folder().await;
+        let first = Managed::start(folder.path(), true).await.unwrap();
+        let second = Managed::start(folder.path(), true).await.unwrap();
+        assert_eq!(first.port, second.port);
+        first.leave().await.unwrap();
+        PgConnection::connect_with(&second.options()).await.unwrap().close().await.unwrap();
+        let mode = fs::metadata(folder.path().join("postgres/password")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        second.leave().await.unwrap();
+        assert_eq!(postmaster(folder.path()), None);
+        assert!(PgConnection::connect_with(&second.options()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_server_left_behind_is_adopted_and_a_dead_one_is_replaced_with_its_data() {
+        let folder = folder().await;
+        let killed = Managed::start(folder.path(), true).await.unwrap();
+        let mut connection = PgConnection::connect_with(&killed.options()).await.unwrap();
+        sqlx::query("create table kept (id integer)").execute(&mut connection).await.unwrap();
+        let port = killed.port;
+        drop(killed); // What a killed process does: its locks go, its server stays.
+        let adopter = Managed::start(folder.path(), true).await.unwrap();
+        assert_eq!(adopter.port, port);
+        drop(adopter);
+        let pid = rustix::process::Pid::from_raw(postmaster(folder.path()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let replacement = Managed::start(folder.path(), true).await.unwrap();
+        let mut connection = PgConnection::connect_with(&replacement.options()).await.unwrap();
+        sqlx::query("select from kept").execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        replacement.leave().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn data_of_another_major_version_are_refused_with_a_hint() {
+        let folder = folder().await;
+        let data = folder.path().join("postgres/server/data");
+        fs::create_dir_all(&data).unwrap();
+        fs::write(data.join("PG_VERSION"), "9\n").unwrap();
+        let error = Managed::start(folder.path(), true).await.unwrap_err();
+        assert!(matches!(error, StoreError::MajorVersion { recorded: 9, .. }), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("major version")));
+    }
 }

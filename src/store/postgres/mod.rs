@@ -31,6 +31,7 @@ pub mod specs;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod text;
 mod transaction;
 pub mod units;
 
@@ -51,7 +52,7 @@ pub use transaction::{SystemTx, TenantTx};
 /// How long a call waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection that nobody used for so long is closed.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Which server to use, and how.
 #[derive(Clone)]
@@ -93,21 +94,16 @@ impl Postgres {
     ///
     /// Errors: [`StoreError::is_unavailable`] tells a missing server from a defect.
     pub async fn connect(config: &PostgresConfig) -> Result<Self, StoreError> {
-        let (managed, options) = match &config.url {
-            Some(url) => {
-                let options = PgConnectOptions::from_str(url).map_err(|error| StoreError::Unavailable {
-                    detail: format!("DATABASE_URL cannot be read: {error}"),
-                    hint: "its form is postgres://user:password@host:port/database",
-                })?;
-                (None, options)
-            }
-            None => {
-                let managed = Managed::start(&config.data_dir, config.offline).await?;
-                let options = managed.options();
-                (Some(Arc::new(managed)), options)
-            }
-        };
-        Self::connect_with(options, managed, config.connections_max).await
+        if let Some(url) = &config.url {
+            let options = PgConnectOptions::from_str(url).map_err(|error| StoreError::Unavailable {
+                detail: format!("DATABASE_URL cannot be read: {error}"),
+                hint: "its form is postgres://user:password@host:port/database",
+            })?;
+            return Self::connect_with(options, None, config.connections_max).await;
+        }
+        let managed = Managed::start(&config.data_dir, config.offline).await?;
+        let options = managed.options();
+        Self::connect_with(options, Some(Arc::new(managed)), config.connections_max).await
     }
 
     async fn connect_with(options: PgConnectOptions, managed: Option<Arc<Managed>>, connections_max: u32) -> Result<Self, StoreError> {

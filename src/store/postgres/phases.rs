@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
-use super::{StoreError, TenantTx};
+use super::{StoreError, TenantTx, text};
 use crate::model::RunId;
 
 /// One phase of one round.
@@ -47,7 +47,7 @@ pub async fn succeed(tx: &mut TenantTx, run: RunId, phase: &str, round: u32, out
     let update = "update run_phases set state = 'succeeded', output = $5, error = null, finished_at = now() \
                   where organization_id = $1 and run_id = $2 and phase = $3 and round = $4 and state <> 'succeeded'";
     let update = sqlx::query(update).bind(tx.organization().0).bind(run.0).bind(phase).bind(round.cast_signed());
-    update.bind(Json(output)).execute(&mut **tx).await?;
+    update.bind(text::json(output)?).execute(&mut **tx).await?;
     Ok(())
 }
 
@@ -56,7 +56,7 @@ pub async fn fail(tx: &mut TenantTx, run: RunId, phase: &str, round: u32, error:
     let update = "update run_phases set state = 'failed', error = $5, finished_at = now() \
                   where organization_id = $1 and run_id = $2 and phase = $3 and round = $4 and state <> 'succeeded'";
     let update = sqlx::query(update).bind(tx.organization().0).bind(run.0).bind(phase).bind(round.cast_signed());
-    update.bind(error).execute(&mut **tx).await?;
+    update.bind(text::without_nul(error)).execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 use sqlx::types::Json;
 
-use super::{StoreError, TenantTx};
+use super::{StoreError, TenantTx, text};
 use crate::model::{Plan, PlanId, SpecId, Task};
 
 /// Stores the plan of a specification's version, or finds it when the same plan was stored before.
@@ -27,7 +27,7 @@ pub async fn store(tx: &mut TenantTx, spec: SpecId, spec_version: u32, plan: &Pl
     let insert = "insert into plans (organization_id, id, spec_id, spec_version, version, plan_hash, document) \
                   select $1, $2, $3, $4, coalesce(max(version), 0) + 1, $5, $6 from plans where organization_id = $1 and spec_id = $3";
     let insert = sqlx::query(insert).bind(organization).bind(id.0).bind(spec.0).bind(spec_version.cast_signed()).bind(plan_hash);
-    insert.bind(Json(plan)).execute(&mut **tx).await?;
+    insert.bind(text::json(plan)?).execute(&mut **tx).await?;
     store_requirements(tx, id, plan).await?;
     store_tasks(tx, id, plan, ranks).await?;
     store_dependencies(tx, id, plan).await?;
@@ -50,11 +50,11 @@ async fn store_requirements(tx: &mut TenantTx, plan_id: PlanId, plan: &Plan) -> 
     let insert = sqlx::query(insert).bind(tx.organization().0).bind(plan_id.0);
     insert
         .bind(items.iter().map(|item| item.key.as_str()).collect::<Vec<_>>())
-        .bind(items.iter().map(|item| item.text.as_str()).collect::<Vec<_>>())
+        .bind(items.iter().map(|item| text::without_nul(&item.text)).collect::<Vec<_>>())
         .bind(items.iter().map(|item| name_of(&item.class)).collect::<Result<Vec<_>, _>>()?)
         .bind(items.iter().map(|item| i32::from(item.priority)).collect::<Vec<_>>())
         .bind(items.iter().map(|item| item.weight.cast_signed()).collect::<Vec<_>>())
-        .bind(items.iter().map(|item| item.subject.to_string()).collect::<Vec<_>>())
+        .bind(items.iter().map(|item| text::without_nul(&item.subject.to_string())).collect::<Vec<_>>())
         .bind(items.iter().map(|item| item.position.map(|position| position.line.cast_signed())).collect::<Vec<_>>())
         .execute(&mut **tx)
         .await?;
@@ -79,7 +79,7 @@ async fn store_tasks(tx: &mut TenantTx, plan_id: PlanId, plan: &Plan, ranks: &[i
         .bind(texts(|task| name_of(&task.role))?)
         .bind(texts(|task| name_of(&task.task_type))?)
         .bind(plan.tasks.iter().map(|task| i32::from(task.phase)).collect::<Vec<_>>())
-        .bind(plan.tasks.iter().map(|task| task.title.as_str()).collect::<Vec<_>>())
+        .bind(plan.tasks.iter().map(|task| text::without_nul(&task.title)).collect::<Vec<_>>())
         .bind(plan.tasks.iter().map(|task| i32::from(task.priority)).collect::<Vec<_>>())
         .bind(ranks)
         .bind(plan.tasks.iter().map(|task| task.wave.map(u32::cast_signed)).collect::<Vec<_>>())
@@ -96,7 +96,7 @@ async fn store_dependencies(tx: &mut TenantTx, plan_id: PlanId, plan: &Plan) -> 
     };
     let mut edges = Vec::with_capacity(plan.dependencies.len());
     for edge in &plan.dependencies {
-        edges.push((place(&edge.depends_on)?, place(&edge.task)?, edge.reason.as_str()));
+        edges.push((place(&edge.depends_on)?, place(&edge.task)?, text::without_nul(&edge.reason)));
     }
     let insert = "insert into task_dependencies (organization_id, plan_id, depends_on, task, reason) \
                   select $1, $2, depends_on, task, reason \
@@ -105,7 +105,7 @@ async fn store_dependencies(tx: &mut TenantTx, plan_id: PlanId, plan: &Plan) -> 
     insert
         .bind(edges.iter().map(|edge| edge.0).collect::<Vec<_>>())
         .bind(edges.iter().map(|edge| edge.1).collect::<Vec<_>>())
-        .bind(edges.iter().map(|edge| edge.2).collect::<Vec<_>>())
+        .bind(edges.iter().map(|edge| edge.2.as_str()).collect::<Vec<_>>())
         .execute(&mut **tx)
         .await?;
     Ok(())

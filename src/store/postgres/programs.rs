@@ -17,7 +17,7 @@ const MAJOR_NEW: u32 = 18;
 /// The oldest major version whose statements we use.
 pub(super) const MAJOR_MIN: u32 = 15;
 /// How long fetching about 20 MB may take.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(180);
+const FETCH_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// A folder with `initdb`, `pg_ctl` and `postgres`.
 #[derive(Debug, Clone, PartialEq, Eq)]

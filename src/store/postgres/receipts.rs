@@ -4,14 +4,14 @@ use serde_json::Value;
 use sqlx::types::Json;
 
 use super::units::Claim;
-use super::{StoreError, TenantTx};
+use super::{StoreError, TenantTx, text};
 use crate::model::{RunId, UnitId};
 
 /// Keeps the receipt of the context that was built for this claim. A second one for the same claim is dropped.
 pub async fn save(tx: &mut TenantTx, claim: &Claim, receipt: &Value) -> Result<(), StoreError> {
     let insert = "insert into context_receipts (organization_id, unit_id, token, document) values ($1, $2, $3, $4) \
                   on conflict on constraint context_receipts_pkey do nothing";
-    let insert = sqlx::query(insert).bind(tx.organization().0).bind(claim.unit.0).bind(claim.token).bind(Json(receipt));
+    let insert = sqlx::query(insert).bind(tx.organization().0).bind(claim.unit.0).bind(claim.token).bind(text::json(receipt)?);
     insert.execute(&mut **tx).await?;
     Ok(())
 }

@@ -3,14 +3,14 @@
 use serde_json::Value;
 use sqlx::types::Json;
 
-use super::{StoreError, TenantTx};
+use super::{StoreError, TenantTx, text};
 use crate::model::RunId;
 
 /// Keeps the report; one of the same kind and round is replaced, so that a repeated phase leaves one.
 pub async fn save(tx: &mut TenantTx, run: RunId, kind: &str, round: u32, document: &Value) -> Result<(), StoreError> {
     let insert = "insert into reports (organization_id, run_id, kind, round, document) values ($1, $2, $3, $4, $5) \
                   on conflict on constraint reports_pkey do update set document = excluded.document, created_at = now()";
-    let insert = sqlx::query(insert).bind(tx.organization().0).bind(run.0).bind(kind).bind(round.cast_signed()).bind(Json(document));
+    let insert = sqlx::query(insert).bind(tx.organization().0).bind(run.0).bind(kind).bind(round.cast_signed()).bind(text::json(document)?);
     insert.execute(&mut **tx).await?;
     Ok(())
 }

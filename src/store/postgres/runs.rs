@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
-use super::{StoreError, TenantTx};
+use super::{StoreError, TenantTx, text};
 use crate::model::{PlanId, RunEvent, RunId, RunState, SpecId};
 
 /// A run to be submitted.
@@ -94,7 +94,7 @@ pub async fn insert(tx: &mut TenantTx, run: &NewRun<'_>) -> Result<RunId, StoreE
     let insert = "insert into runs (organization_id, id, spec_id, spec_version, run_key, target, output_dir, options, actor) \
                   values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     let insert = sqlx::query(insert).bind(organization).bind(id.0).bind(run.spec.0).bind(run.spec_version.cast_signed());
-    let insert = insert.bind(run.run_key).bind(run.target).bind(run.output_dir).bind(Json(run.options)).bind(run.actor);
+    let insert = insert.bind(run.run_key).bind(run.target).bind(run.output_dir).bind(text::json(run.options)?).bind(run.actor);
     insert.execute(&mut **tx).await?;
     let lease = "insert into run_leases (organization_id, run_id) values ($1, $2)";
     sqlx::query(lease).bind(organization).bind(id.0).execute(&mut **tx).await?;
@@ -181,7 +181,12 @@ pub async fn transition(
                   started_at = case when $3 = 'running' then coalesce(started_at, now()) else started_at end, \
                   finished_at = case when $5 then now() end \
                   where organization_id = $1 and id = $2";
-    let update = sqlx::query(update).bind(tx.organization().0).bind(id.0).bind(after.as_str()).bind(reason).bind(after.finished());
+    let update = sqlx::query(update)
+        .bind(tx.organization().0)
+        .bind(id.0)
+        .bind(after.as_str())
+        .bind(text::without_nul(reason))
+        .bind(after.finished());
     update.execute(&mut **tx).await?;
     Ok(Some((before, Some(after))))
 }

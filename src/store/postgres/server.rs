@@ -17,7 +17,7 @@ use super::account::Account;
 use super::programs::Programs;
 
 /// How long one of the commands may take; `initdb` takes a second or two on an idle machine.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
+const COMMAND_TIMEOUT: Duration = Duration::from_mins(2);
 /// A free port may be taken between asking for it and using it.
 const START_TRIES: u32 = 3;
 /// Beyond this the log is begun anew.
@@ -203,12 +203,14 @@ fn free_port() -> Result<u16, StoreError> {
 /// True when that process lives and is the server of that folder: a number may have gone to another program since.
 fn is_server(pid: i32, data: &Path) -> bool {
     let Some(process) = Pid::from_raw(pid) else { return false };
-    if test_kill_process(process).is_err_and(|error| error == rustix::io::Errno::SRCH) {
+    // The server is a process of our own, or we are root: one that may not be signalled is somebody else's.
+    if test_kill_process(process).is_err() {
         return false;
     }
     match fs::read_link(format!("/proc/{pid}/cwd")) {
         Ok(folder) => data.canonicalize().is_ok_and(|data| data == folder),
-        Err(_) => true,
+        // A process that has ended and waits for its parent has no folder any more; a machine without /proc tells nothing.
+        Err(_) => !Path::new("/proc/self").exists(),
     }
 }
 

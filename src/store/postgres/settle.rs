@@ -5,11 +5,10 @@
 //! The order of locks everywhere: specification, run leases, runs, units.
 
 use sqlx::Row;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::units::{Claim, ordinal};
-use super::{StoreError, TenantTx, artifacts};
+use super::{StoreError, TenantTx, artifacts, text};
 use crate::model::{Artifact, AttemptId, CheckResult, RunId, UnitState};
 
 /// One outcome, ready to be written.
@@ -88,12 +87,12 @@ async fn write(tx: &mut TenantTx, outcomes: &[Outcome]) -> Result<Vec<usize>, St
         .bind(outcomes.iter().map(|outcome| outcome.attempt.0).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|outcome| outcome.outcome).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|outcome| outcome.error_class).collect::<Vec<_>>())
-        .bind(outcomes.iter().map(|outcome| outcome.error.as_str()).collect::<Vec<_>>())
+        .bind(outcomes.iter().map(|outcome| text::without_nul(&outcome.error)).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|outcome| outcome.agent.as_str()).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|outcome| outcome.input_hash.as_deref()).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|outcome| outcome.reused.map(|attempt| attempt.0)).collect::<Vec<_>>())
-        .bind(outcomes.iter().map(|outcome| Json(&outcome.checks)).collect::<Vec<_>>())
-        .bind(outcomes.iter().map(|outcome| outcome.log.as_str()).collect::<Vec<_>>())
+        .bind(outcomes.iter().map(|outcome| text::json(&outcome.checks)).collect::<Result<Vec<_>, _>>()?)
+        .bind(outcomes.iter().map(|outcome| text::without_nul(&outcome.log)).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|outcome| outcome.state.as_str()).collect::<Vec<_>>())
         .fetch_all(&mut **tx)
         .await?;

@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use super::{StoreError, TenantTx};
+use super::{StoreError, TenantTx, text};
 use crate::model::SpecId;
 
 /// A document as it was submitted.
@@ -40,7 +40,13 @@ pub async fn submit(tx: &mut TenantTx, spec: &NewSpec<'_>) -> Result<(SpecId, u3
     let organization = tx.organization().0;
     let insert = "insert into specs (organization_id, id, slug, title, version) values ($1, $2, $3, $4, 1) \
                   on conflict on constraint specs_slug_key do update set title = excluded.title, updated_at = now() returning id, version, xmax = 0";
-    let row = sqlx::query(insert).bind(organization).bind(SpecId::new().0).bind(spec.slug).bind(spec.title).fetch_one(&mut **tx).await?;
+    let row = sqlx::query(insert)
+        .bind(organization)
+        .bind(SpecId::new().0)
+        .bind(spec.slug)
+        .bind(text::without_nul(spec.title))
+        .fetch_one(&mut **tx)
+        .await?;
     let (id, newest, new): (uuid::Uuid, i32, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let known = "select version from spec_versions where organization_id = $1 and spec_id = $2 and content_hash = $3";
     let known: Option<i32> =

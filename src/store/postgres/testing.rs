@@ -30,6 +30,12 @@ pub(crate) async fn store() -> Postgres {
     Postgres::connect_with(owner(superuser, &name), None, 8).await.unwrap()
 }
 
+/// The folder of the programs that the shared managed server uses; none when the server is somebody else's.
+pub(crate) async fn programs() -> Option<std::path::PathBuf> {
+    SERVER.get_or_init(server).await;
+    Some(shared_folder().join("postgres/programs")).filter(|folder| folder.exists())
+}
+
 /// The store as a role that row-level security does not bind.
 pub(crate) async fn connect_as_superuser() -> Result<Postgres, super::StoreError> {
     let (superuser, template) = SERVER.get_or_init(server).await;
@@ -52,15 +58,14 @@ fn owner(superuser: &PgConnectOptions, database: &str) -> PgConnectOptions {
 }
 
 async fn server() -> (PgConnectOptions, String) {
-    let superuser = match std::env::var("SPECWAVE_TEST_DATABASE_URL") {
-        Ok(url) => PgConnectOptions::from_str(&url).unwrap(),
-        Err(_) => {
-            let managed = Managed::start(&shared_folder(), false).await.unwrap();
-            let options = managed.superuser_options("postgres");
-            // The lock is held until the process ends, so that another test process does not stop the server; a dead one's server is adopted.
-            std::mem::forget(managed);
-            options
-        }
+    let superuser = if let Ok(url) = std::env::var("SPECWAVE_TEST_DATABASE_URL") {
+        PgConnectOptions::from_str(&url).unwrap()
+    } else {
+        let managed = Managed::start(&shared_folder(), false).await.unwrap();
+        let options = managed.superuser_options("postgres");
+        // Never left, for tests of this process may still need the server; another process's tests adopt what stays.
+        std::mem::forget(managed);
+        options
     };
     let mut connection = PgConnection::connect_with(&superuser).await.unwrap();
     sqlx::query("select pg_advisory_lock($1)").bind(TEMPLATE_LOCK).execute(&mut connection).await.unwrap();

@@ -36,7 +36,7 @@ async fn no_role_may_truncate_or_create_and_the_owner_sees_nothing() {
     let denied = async |statement: &'static str| {
         let mut tenant = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
         let error = sqlx::query(statement).execute(&mut *tenant).await.unwrap_err();
-        let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+        let code = error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
         assert_eq!(code.as_deref(), Some("42501"), "{statement}: {error}");
     };
     for statement in [
