@@ -13,6 +13,8 @@
 //! is the database's clock; whatever is in memory here can be lost at any instant.
 
 mod drive;
+#[cfg(test)]
+mod oracle;
 mod rank;
 mod retry;
 mod runs;

@@ -10,7 +10,7 @@ use crate::model::id::LOCAL_ORGANIZATION;
 use crate::model::plan::{Effort, EffortUnit, PLAN_SCHEMA_VERSION, PlanSpec};
 use crate::model::{Actor, Dependency, OrganizationId, Plan, Role, SpecFormat, Task, TaskKind, TaskType};
 use crate::store::postgres::specs::NewSpec;
-use crate::store::postgres::testing::store;
+use crate::store::postgres::testing as database;
 
 /// A plan of units with their efforts (a gate has effort 0), and edges `(task, depends_on)`.
 pub(super) fn plan(units: &[(&str, u32)], edges: &[(&str, &str)]) -> Plan {
@@ -80,7 +80,7 @@ impl Bench {
     pub(super) async fn new(plan: &Plan) -> Self {
         let retry = RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() };
         let options = EngineOptions { lease: Duration::from_secs(1), retry, ..EngineOptions::default() };
-        let engine = Engine::new(store().await, options);
+        let engine = Engine::new(database::store().await, options);
         let actor = Actor::local("test");
         let run = engine.submit(&actor, &submission(&hash("one"), &Value::Null)).await.unwrap().run;
         let Drive::Taken { guard, .. } = engine.drive(ORGANIZATION, run).await.unwrap() else { panic!("nobody else drives it") };
@@ -117,29 +117,13 @@ impl Bench {
         units.iter().map(|unit| format!("{}:{}", unit.key, unit.state.as_str())).collect::<Vec<_>>().join(" ")
     }
 
-    /// Moves the database's clock past every lease of a unit, by moving the leases.
+    /// Lets every lease have run out.
     pub(super) async fn expire_leases(&self) {
-        let mut tx = self.engine.store().tenant(ORGANIZATION).await.unwrap();
-        sqlx::query("update unit_leases set expires_at = now() - interval '1 second'").execute(&mut *tx).await.unwrap();
-        sqlx::query("update run_leases set expires_at = now() - interval '1 second' where owner is not null")
-            .execute(&mut *tx)
-            .await
-            .unwrap();
-        tx.commit().await.unwrap();
+        database::expire_leases(self.engine.store()).await;
     }
 
-    /// Counts anew what the counters of the units should be; returns the keys where they differ.
+    /// The keys of units whose state or counters are not what counting gives.
     pub(super) async fn wrong_counters(&self) -> Vec<String> {
-        let query = "select t.key from run_tasks t join runs r on r.id = t.run_id \
-                     where t.pending <> (select count(*) from task_dependencies d join run_tasks p on p.run_id = t.run_id and p.ordinal = d.depends_on \
-                         where d.plan_id = r.plan_id and d.task = t.ordinal and p.state not in ('succeeded', 'cached')) \
-                     or (t.state = 'pending' and t.pending = 0) \
-                     or (t.state = 'running') <> exists (select from unit_leases l where l.run_id = t.run_id and l.ordinal = t.ordinal and l.token = t.token) \
-                     or (t.state in ('pending', 'blocked')) and (t.state = 'blocked') <> exists ( \
-                         select from task_dependencies d join run_tasks p on p.run_id = t.run_id and p.ordinal = d.depends_on \
-                         where d.plan_id = r.plan_id and d.task = t.ordinal and p.state in ('failed', 'blocked', 'cancelled')) \
-                     order by t.ordinal";
-        let mut tx = self.engine.store().tenant(ORGANIZATION).await.unwrap();
-        sqlx::query_scalar(query).fetch_all(&mut *tx).await.unwrap()
+        database::wrong_counters(self.engine.store()).await
     }
 }

@@ -209,8 +209,9 @@ fn is_server(pid: i32, data: &Path) -> bool {
     }
     match fs::read_link(format!("/proc/{pid}/cwd")) {
         Ok(folder) => data.canonicalize().is_ok_and(|data| data == folder),
-        // A process that has ended and waits for its parent has no folder any more; a machine without /proc tells nothing.
-        Err(_) => !Path::new("/proc/self").exists(),
+        // A process that has ended and waits for its parent has no folder any more. A machine without /proc tells nothing, nor does
+        // one where root may not look into other accounts' processes.
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound || !Path::new("/proc/self").exists(),
     }
 }
 

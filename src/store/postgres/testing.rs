@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::{Managed, Postgres, migrate, roles};
 use crate::model::OrganizationId;
+use crate::model::id::LOCAL_ORGANIZATION;
 
 /// The owner of every test database.
 const OWNER: &str = "specwave_test";
@@ -28,6 +29,43 @@ pub(crate) async fn store() -> Postgres {
     let statement = format!("create database {name} owner {OWNER} template {template} strategy wal_log");
     sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
     Postgres::connect_with(owner(superuser, &name), None, 8).await.unwrap()
+}
+
+/// Moves the database's clock past every lease, by moving the leases.
+pub(crate) async fn expire_leases(store: &Postgres) {
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    sqlx::query("update unit_leases set expires_at = now() - interval '1 second'").execute(&mut *tx).await.unwrap();
+    let runs = "update run_leases set expires_at = now() - interval '1 second' where owner is not null";
+    sqlx::query(runs).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// Moves the database's clock past every wait before a retry.
+pub(crate) async fn make_retries_due(store: &Postgres) {
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    sqlx::query("update run_tasks set not_before = now() where not_before is not null").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// Counts anew; returns the keys of units where counter, state or lease differ from what counting gives.
+pub(crate) async fn wrong_counters(store: &Postgres) -> Vec<String> {
+    let query = "with dependency as ( \
+                     select t.run_id, d.task as ordinal, p.state from run_tasks t join runs r on r.id = t.run_id \
+                     join task_dependencies d on d.plan_id = r.plan_id and d.task = t.ordinal \
+                     join run_tasks p on p.run_id = t.run_id and p.ordinal = d.depends_on \
+                 ), counted as ( \
+                     select run_id, ordinal, count(*) filter (where state not in ('succeeded', 'cached')) as pending, \
+                     count(*) filter (where state in ('failed', 'blocked', 'cancelled')) as failed from dependency group by run_id, ordinal \
+                 ) \
+                 select t.key from run_tasks t left join counted c using (run_id, ordinal) \
+                 left join unit_leases l on l.run_id = t.run_id and l.ordinal = t.ordinal and l.token = t.token \
+                 where t.pending <> coalesce(c.pending, 0) \
+                 or (t.state = 'pending' and t.pending = 0) \
+                 or (t.state = 'running') <> (l.token is not null) \
+                 or (t.state in ('pending', 'blocked') and (t.state = 'blocked') <> (coalesce(c.failed, 0) > 0)) \
+                 order by t.ordinal";
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    sqlx::query_scalar(query).fetch_all(&mut *tx).await.unwrap()
 }
 
 /// The folder of the programs that the shared managed server uses; none when the server is somebody else's.

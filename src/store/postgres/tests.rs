@@ -73,37 +73,11 @@ async fn nothing_of_a_tenant_stays_in_the_pool() {
 
 #[tokio::test]
 async fn the_tables_allow_exactly_the_transitions_of_the_model() {
-    const UNIT_EVENTS: [UnitEvent; 14] = [
-        UnitEvent::DependenciesDone,
-        UnitEvent::DependencyFailed,
-        UnitEvent::DependencyReopened,
-        UnitEvent::Claim,
-        UnitEvent::CacheHit,
-        UnitEvent::Succeed,
-        UnitEvent::Fail,
-        UnitEvent::Retry,
-        UnitEvent::Release,
-        UnitEvent::Wait,
-        UnitEvent::AgentConfigured,
-        UnitEvent::HandIn,
-        UnitEvent::Reopen,
-        UnitEvent::Cancel,
-    ];
-    const RUN_EVENTS: [RunEvent; 8] = [
-        RunEvent::Start,
-        RunEvent::Pause,
-        RunEvent::Succeed,
-        RunEvent::FinishPartial,
-        RunEvent::Fail,
-        RunEvent::Resume,
-        RunEvent::Cancel,
-        RunEvent::Supersede,
-    ];
     let store = testing::store().await;
     let mut connection = store.owner().await.unwrap();
     for before in UnitState::ALL {
         for after in UnitState::ALL {
-            let expect = UNIT_EVENTS.iter().any(|event| before.next(*event) == Some(after));
+            let expect = UnitEvent::ALL.iter().any(|event| before.next(*event) == Some(after));
             let query = sqlx::query_scalar("select unit_transition_allowed($1, $2)").bind(before.as_str()).bind(after.as_str());
             let found: bool = query.fetch_one(&mut *connection).await.unwrap();
             assert_eq!(found, expect, "{before:?} to {after:?}");
@@ -111,7 +85,7 @@ async fn the_tables_allow_exactly_the_transitions_of_the_model() {
     }
     for before in RunState::ALL {
         for after in RunState::ALL {
-            let expect = RUN_EVENTS.iter().any(|event| before.next(*event) == Some(after));
+            let expect = RunEvent::ALL.iter().any(|event| before.next(*event) == Some(after));
             let query = sqlx::query_scalar("select run_transition_allowed($1, $2)").bind(before.as_str()).bind(after.as_str());
             let found: bool = query.fetch_one(&mut *connection).await.unwrap();
             assert_eq!(found, expect, "{before:?} to {after:?}");
