@@ -65,7 +65,7 @@ fn rules(draft: &mut Draft, entities: &mut [Entity], findings: &mut Vec<Finding>
                 if let RuleKind::Immutable { field } = &rule.kind {
                     mark_immutable(entity, field);
                 }
-                if let Some(finding) = rules.add(rule) {
+                if let Some(finding) = rules.add(*rule) {
                     findings.push(finding);
                 }
             }
@@ -76,7 +76,7 @@ fn rules(draft: &mut Draft, entities: &mut [Entity], findings: &mut Vec<Finding>
             }
         }
     }
-    rules.rules
+    rules.found
 }
 
 fn mark_immutable(entity: &mut Entity, name: &str) {
@@ -88,7 +88,7 @@ fn mark_immutable(entity: &mut Entity, name: &str) {
 /// Rules with unique keys and identifiers.
 #[derive(Default)]
 struct Rules {
-    rules: Vec<Rule>,
+    found: Vec<Rule>,
     keys: BTreeSet<String>,
     idents: BTreeSet<String>,
 }
@@ -96,14 +96,14 @@ struct Rules {
 impl Rules {
     /// Adds a rule; one that was stated before is left out, with a remark.
     fn add(&mut self, mut rule: Rule) -> Option<Finding> {
-        let same = self.rules.iter().find(|other| other.entity == rule.entity && other.kind == rule.kind);
+        let same = self.found.iter().find(|other| other.entity == rule.entity && other.kind == rule.kind);
         if let Some(same) = same {
             let message = format!("this rule is stated twice, first at {}", same.position);
             return Some(Finding::info("duplicate-rule", message, Some(rule.position), "remove one of them"));
         }
         rule.key = names::unique(rule.key, &mut self.keys);
         rule.ident = names::unique(rule.ident, &mut self.idents);
-        self.rules.push(rule);
+        self.found.push(rule);
         None
     }
 }

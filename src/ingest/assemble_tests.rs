@@ -66,9 +66,9 @@ fn equal_bytes_give_equal_documents() {
 
 /// A document with these rows of fields, endpoints and rules.
 fn spec(fields: &str, endpoints: &str, rules: &str) -> String {
-    let fields: String = fields.lines().map(|line| format!("| {line} |\n")).collect();
-    let endpoints: String = endpoints.lines().map(|line| format!("| {line} |\n")).collect();
-    let rules: String = rules.lines().map(|line| format!("- {line}\n")).collect();
+    let rows = |lines: &str| lines.lines().flat_map(|line| ["| ", line, " |\n"]).collect::<String>();
+    let (fields, endpoints) = (rows(fields), rows(endpoints));
+    let rules: String = rules.lines().flat_map(|line| ["- ", line, "\n"]).collect();
     format!(
         "# T\n\n## Entities\n\n### A\n\n| field | type | rules |\n| --- | --- | --- |\n{fields}\n### B\n\n| field | type |\n| --- | --- |\n| n | string |\n\n\
          ## Endpoints\n\n| method | path | purpose | entity |\n| --- | --- | --- | --- |\n{endpoints}\n## Rules\n\n{rules}"

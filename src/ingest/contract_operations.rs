@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::contract::{self, PROBLEM, words};
-use super::contract_status::Statuses;
+use super::contract_status::{self, Statuses};
 use super::endpoint::Endpoint;
 use super::names;
 use crate::model::entity::Limits;
@@ -27,12 +27,11 @@ pub(super) fn operations(endpoints: &[Endpoint], entities: &[Entity], statuses: 
         let entity = endpoint.entity.as_ref().and_then(|name| entities.iter().find(|entity| entity.name == *name));
         let (slug, title) = group(endpoint, entity);
         let operation = operation(endpoint, entity, entities, statuses, &slug, &mut taken);
-        match groups.iter_mut().find(|group| group.slug == slug) {
-            Some(group) => group.operations.push(operation.key.clone()),
-            None => {
-                let description = entity.map(|entity| entity.description.clone()).unwrap_or_default();
-                groups.push(Group { slug, title, description, operations: vec![operation.key.clone()] });
-            }
+        if let Some(group) = groups.iter_mut().find(|group| group.slug == slug) {
+            group.operations.push(operation.key.clone());
+        } else {
+            let description = entity.map(|entity| entity.description.clone()).unwrap_or_default();
+            groups.push(Group { slug, title, description, operations: vec![operation.key.clone()] });
         }
         operations.push(operation);
     }
@@ -86,7 +85,7 @@ fn ident(endpoint: &Endpoint, entity: Option<&Entity>, entities: &[Entity]) -> S
     let parents = |path: &[Binding]| -> String {
         let target = |binding: &Binding| entity.field(&binding.field).and_then(super::field::target);
         let idents = path.iter().filter_map(target).filter_map(|name| entities.iter().find(|entity| entity.name == name));
-        idents.map(|parent| format!("{}_", parent.ident.trim_end_matches('_'))).collect()
+        idents.flat_map(|parent| [parent.ident.trim_end_matches('_'), "_"]).collect()
     };
     let name = match &endpoint.behaviour {
         Behaviour::List(list) => format!("list_{}{}", parents(&list.path), entity.table),
@@ -254,7 +253,7 @@ fn responses(endpoint: &Endpoint, entity: Option<&Entity>, entities: &[Entity], 
     };
     let one = words(entity);
     let mut responses = vec![success(endpoint, entity, &one, statuses)];
-    if statuses.not_found(&endpoint.behaviour) {
+    if contract_status::not_found(&endpoint.behaviour) {
         let parent = match &endpoint.behaviour {
             Behaviour::List(list) => parent(&list.path, entity, entities),
             Behaviour::Create(row) => parent(&row.path, entity, entities),

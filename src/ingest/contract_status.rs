@@ -21,15 +21,6 @@ impl Statuses<'_> {
         })
     }
 
-    /// 404: a row or a parent is named by the path.
-    pub(super) fn not_found(&self, behaviour: &Behaviour) -> bool {
-        match behaviour {
-            Behaviour::List(list) => !list.path.is_empty(),
-            Behaviour::Create(row) => !row.path.is_empty(),
-            _ => true,
-        }
-    }
-
     /// 409: stored rows can stand against it.
     pub(super) fn conflict(&self, behaviour: &Behaviour, entity: &Entity, entities: &[Entity]) -> bool {
         let mut rules = self.rules.iter().filter(|rule| rule.entity == entity.name).map(|rule| &rule.kind);
@@ -90,6 +81,15 @@ impl Statuses<'_> {
             }
             Behaviour::Underivable { .. } => false,
         }
+    }
+}
+
+/// 404: a row or a parent is named by the path.
+pub(super) fn not_found(behaviour: &Behaviour) -> bool {
+    match behaviour {
+        Behaviour::List(list) => !list.path.is_empty(),
+        Behaviour::Create(row) => !row.path.is_empty(),
+        _ => true,
     }
 }
 

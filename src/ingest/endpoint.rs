@@ -63,13 +63,14 @@ fn read(written: &DraftEndpoint, entities: &[Entity], words: &[String], findings
         }
     };
     let entity = match &written.entity {
-        Some(name) => match entity::resolve(entities, name) {
-            Some(entity) => Some(entity),
-            None => {
+        Some(name) => {
+            if let Some(entity) = entity::resolve(entities, name) {
+                Some(entity)
+            } else {
                 findings.push(unknown_entity(name, entities));
                 return None;
             }
-        },
+        }
         None => path.names().rev().find_map(|name| entity::resolve(entities, &Text::new(name, position))),
     };
     let purpose = purpose::parse(&written.purpose, words, findings);
@@ -152,16 +153,16 @@ impl Reading<'_> {
                 let path = self.parents(entity, false)?;
                 endpoint_list::list(entity, path, purpose, findings).map(Behaviour::List)
             }
-            Verb::Create => Ok(Behaviour::Create(self.row(entity, self.parents(entity, false)?))),
+            Verb::Create => Ok(Behaviour::Create(row(entity, self.parents(entity, false)?))),
             Verb::Set(set) => {
-                let row = self.row(entity, self.parents(entity, true)?);
+                let row = row(entity, self.parents(entity, true)?);
                 Ok(Behaviour::Act { row, set: assignments(entity, &set, findings) })
             }
             _ if !item => Err("the path does not end with the parameter that names the row".to_owned()),
-            Verb::Read | Verb::Get => Ok(Behaviour::Read(self.row(entity, self.parents(entity, true)?))),
-            Verb::Replace => Ok(Behaviour::Replace(self.row(entity, self.parents(entity, true)?))),
-            Verb::Change => Ok(Behaviour::Patch(self.row(entity, self.parents(entity, true)?))),
-            Verb::Delete => Ok(Behaviour::Delete(self.row(entity, self.parents(entity, true)?))),
+            Verb::Read | Verb::Get => Ok(Behaviour::Read(row(entity, self.parents(entity, true)?))),
+            Verb::Replace => Ok(Behaviour::Replace(row(entity, self.parents(entity, true)?))),
+            Verb::Change => Ok(Behaviour::Patch(row(entity, self.parents(entity, true)?))),
+            Verb::Delete => Ok(Behaviour::Delete(row(entity, self.parents(entity, true)?))),
         }
     }
 
@@ -189,10 +190,6 @@ impl Reading<'_> {
             Verb::Delete => self.method == Method::Delete,
             Verb::Set(_) => matches!(self.method, Method::Post | Method::Put | Method::Patch),
         }
-    }
-
-    fn row(&self, entity: &Entity, path: Vec<Binding>) -> RowBehaviour {
-        RowBehaviour { entity: entity.name.clone(), path, request_envelope: None, response_envelope: None }
     }
 
     /// Binds each path parameter to a field: parents to references, the last one to the row's own key when `own_key` says so.
@@ -240,6 +237,11 @@ impl Reading<'_> {
             _ => Err(format!("the path parameter `{parameter}` could be {}", references.join(" or "))),
         }
     }
+}
+
+/// How a row is found; this format wraps none.
+fn row(entity: &Entity, path: Vec<Binding>) -> RowBehaviour {
+    RowBehaviour { entity: entity.name.clone(), path, request_envelope: None, response_envelope: None }
 }
 
 /// The values that an action sets.

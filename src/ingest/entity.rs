@@ -110,13 +110,12 @@ fn fields(entity: &DraftEntity, this: &Known, known: &BTreeMap<String, Known>, f
 fn place(fields: &mut Vec<Field>, segments: &[&str], field: Field, written: &DraftField, findings: &mut Vec<Finding>) {
     let [first, rest @ ..] = segments else { return };
     if rest.is_empty() {
-        match fields.iter_mut().find(|other| other.name == field.name) {
-            None => fields.push(field),
-            Some(_) => {
-                let message = format!("field `{}` is declared twice", written.name.text);
-                let hint = "remove one of them; an object's own row comes before its parts";
-                findings.push(Finding::error("same-name", message, Some(written.name.position), hint));
-            }
+        if fields.iter_mut().find(|other| other.name == field.name).is_none() {
+            fields.push(field);
+        } else {
+            let message = format!("field `{}` is declared twice", written.name.text);
+            let hint = "remove one of them; an object's own row comes before its parts";
+            findings.push(Finding::error("same-name", message, Some(written.name.position), hint));
         }
         return;
     }

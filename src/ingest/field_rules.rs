@@ -175,8 +175,7 @@ pub(super) fn split(text: &str) -> Vec<(usize, &str)> {
     let mut depth = 0_usize;
     for (offset, character) in text.char_indices() {
         match (quote, character) {
-            (Some(open), _) if open == character => quote = None,
-            (Some(_), _) => {}
+            (Some(open), _) => quote = Some(open).filter(|open| *open != character),
             (None, '`' | '"') => quote = Some(character),
             (None, '(' | '[' | '{') => depth += 1,
             (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),

@@ -159,19 +159,19 @@ mod tests {
         parse(&Text::new(text, Position::line(1)), &entities).map_err(|finding| format!("{}: {}", finding.code, finding.hint))
     }
 
-    fn check(text: &str, field_type: FieldType) {
-        assert_eq!(read(text).expect(text).field_type, field_type);
+    fn check(text: &str, field_type: &FieldType) {
+        assert_eq!(&read(text).expect(text).field_type, field_type);
     }
 
     #[test]
     fn every_type_is_read() {
         let reference = FieldType::Reference { entity: "Author".to_owned(), on_delete: OnDelete::Restrict };
-        check("decimal(10, 2)", FieldType::Decimal { precision: 10, scale: 2 });
-        check("enum(a, in-progress)", FieldType::Enum(vec!["a".to_owned(), "in-progress".to_owned()]));
-        check("ref(Author)", reference.clone());
-        check("Author", reference);
-        check("list(list(integer))", FieldType::List(Box::new(FieldType::List(Box::new(FieldType::Integer)))));
-        check("DateTime", FieldType::DateTime);
+        check("decimal(10, 2)", &FieldType::Decimal { precision: 10, scale: 2 });
+        check("enum(a, in-progress)", &FieldType::Enum(vec!["a".to_owned(), "in-progress".to_owned()]));
+        check("ref(Author)", &reference.clone());
+        check("Author", &reference);
+        check("list(list(integer))", &FieldType::List(Box::new(FieldType::List(Box::new(FieldType::Integer)))));
+        check("DateTime", &FieldType::DateTime);
         assert_eq!(read("string(80)").expect("read").length_max, Some(80));
         for name in TYPES.iter().filter(|name| !["enum", "ref", "list"].contains(name)) {
             assert!(read(name).is_ok(), "{name}");

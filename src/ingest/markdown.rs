@@ -159,7 +159,7 @@ impl Reader {
             let Some((name_cell, type_cell)) = cell(&row, name).zip(cell(&row, field_type)) else { continue };
             let rules = cell(&row, rules).unwrap_or_else(|| Text::new("", type_cell.position));
             let description = cell(&row, description).map(|cell| cell.text).unwrap_or_default();
-            entity.fields.push(DraftField { name: plain(name_cell), field_type: plain(type_cell), rules, description });
+            entity.fields.push(DraftField { name: plain(&name_cell), field_type: plain(&type_cell), rules, description });
         }
     }
 
@@ -169,8 +169,8 @@ impl Reader {
         for row in rows {
             let Some((method, path)) = cell(&row, method).zip(cell(&row, path)) else { continue };
             let purpose = cell(&row, purpose).unwrap_or_else(|| Text::new("", path.position));
-            let entity = cell(&row, entity).map(plain).filter(|cell| !cell.text.is_empty() && cell.text != "-");
-            self.draft.endpoints.push(DraftEndpoint { method: plain(method), path: plain(path), purpose, entity });
+            let entity = cell(&row, entity).as_ref().map(plain).filter(|cell| !cell.text.is_empty() && cell.text != "-");
+            self.draft.endpoints.push(DraftEndpoint { method: plain(&method), path: plain(&path), purpose, entity });
         }
     }
 
@@ -191,7 +191,7 @@ fn cell(row: &[Text], index: usize) -> Option<Text> {
     row.get(index).cloned()
 }
 
-fn plain(text: Text) -> Text {
+fn plain(text: &Text) -> Text {
     Text::new(unquoted(&text.text), text.position)
 }
 

@@ -105,8 +105,8 @@ struct EndpointPart {
 
 impl Document {
     fn draft(self) -> Draft {
-        let mut draft = Draft { title: self.title.value.trim().to_owned(), version: self.version, ..Draft::default() };
-        draft.summary = self.summary.trim().to_owned();
+        let (title, summary) = (self.title.value.trim().to_owned(), self.summary.trim().to_owned());
+        let mut draft = Draft { title, version: self.version, summary, ..Draft::default() };
         if draft.title.is_empty() {
             let position = Some(text(&self.title).position);
             draft.findings.push(Finding::error("missing-title", "the document has no title", position, "write `title: My service`"));

@@ -114,11 +114,12 @@ impl Reader {
     }
 
     fn paragraph(&mut self, depth: usize, text: &Text) {
-        if depth > 0 && self.list.is_some() {
-            if let Some(step) = self.steps.last_mut() {
-                step.add(&text.text);
-                return;
-            }
+        if depth > 0
+            && self.list.is_some()
+            && let Some(step) = self.steps.last_mut()
+        {
+            step.add(&text.text);
+            return;
         }
         if depth == 0 {
             self.section.label(None);

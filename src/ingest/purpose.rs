@@ -119,14 +119,15 @@ impl Purpose {
             "search" => self.searches.extend(names()),
             "range" | "ranges" => self.ranges.extend(names()),
             "sort" | "order" => self.sorts.extend(names()),
-            "page" => match page(rest) {
-                Some(page) => self.page = Some(page),
-                None => {
+            "page" => {
+                if let Some(page) = page(rest) {
+                    self.page = Some(page);
+                } else {
                     let message = format!("`{}` is no page size", clause.text);
                     let hint = "write `page size 20..100`: rows by default and at most 1000";
                     findings.push(Finding::error("bad-page-size", message, Some(clause.position), hint));
                 }
-            },
+            }
             lower => match nearest(lower, MODIFIERS) {
                 Some(near) => {
                     let message = format!("`{word}` is no modifier of an endpoint");
@@ -154,12 +155,11 @@ fn verb(word: &str) -> Option<Verb> {
 /// `size 10..50` or `size 10`.
 fn page(text: &str) -> Option<(u32, u32)> {
     let text = text.strip_prefix("size")?.trim();
-    let (default, max) = match text.split_once("..") {
-        Some((default, max)) => (default.trim().parse().ok()?, max.trim().parse().ok()?),
-        None => {
-            let default: u32 = text.parse().ok()?;
-            (default, default.max(PAGE_ROWS.1))
-        }
+    let (default, max) = if let Some((default, max)) = text.split_once("..") {
+        (default.trim().parse().ok()?, max.trim().parse().ok()?)
+    } else {
+        let default: u32 = text.parse().ok()?;
+        (default, default.max(PAGE_ROWS.1))
     };
     (1 <= default && default <= max && max <= PAGE_ROWS_MAX).then_some((default, max))
 }

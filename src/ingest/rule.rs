@@ -17,7 +17,7 @@ const RULE_IDENT_CHARS_MAX: usize = 40;
 #[derive(Debug, PartialEq)]
 pub(super) enum Read {
     /// A rule in the documented syntax.
-    Rule(Rule),
+    Rule(Box<Rule>),
     /// A sentence outside of it, with the remark that says so.
     Statement(Finding),
     /// A rule with a mistake in it.
@@ -37,7 +37,7 @@ pub(super) fn read(bullet: &Text, entities: &[Entity]) -> Read {
         return unknown_entity(&name_text, entities);
     };
     match kind(&body, entity) {
-        Ok(kind) => Read::Rule(rule(entity, &body.text, kind, bullet.position)),
+        Ok(kind) => Read::Rule(Box::new(rule(entity, &body.text, kind, bullet.position))),
         Err(Trouble::Wrong(finding)) => Read::Wrong(*finding),
         Err(Trouble::Unreadable) => {
             let message = format!("this rule of {} is not in the rule syntax, so no check is built from it", entity.name);
@@ -74,12 +74,11 @@ fn slug(text: &str) -> String {
 
 fn unknown_entity(name: &Text, entities: &[Entity]) -> Read {
     let message = format!("there is no entity `{}`", name.text);
-    match nearest(&name.text, entities.iter().map(|entity| entity.name.as_str())) {
-        Some(near) => Read::Wrong(Finding::error("unknown-entity", message, Some(name.position), format!("did you mean `{near}`?"))),
-        None => {
-            let hint = "begin the rule with the name of an entity and a colon";
-            Read::Statement(Finding::warning("rule-without-entity", message, Some(name.position), hint))
-        }
+    if let Some(near) = nearest(&name.text, entities.iter().map(|entity| entity.name.as_str())) {
+        Read::Wrong(Finding::error("unknown-entity", message, Some(name.position), format!("did you mean `{near}`?")))
+    } else {
+        let hint = "begin the rule with the name of an entity and a colon";
+        Read::Statement(Finding::warning("rule-without-entity", message, Some(name.position), hint))
     }
 }
 

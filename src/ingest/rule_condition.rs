@@ -94,10 +94,11 @@ impl<'r> Conditions<'r> {
         let start = self.at;
         if self.skip_symbol("(") {
             let depth = self.depth;
-            if let Ok(condition) = self.condition() {
-                if self.skip_symbol(")") && !self.operator_follows() {
-                    return Ok(condition);
-                }
+            if let Ok(condition) = self.condition()
+                && self.skip_symbol(")")
+                && !self.operator_follows()
+            {
+                return Ok(condition);
             }
             (self.at, self.depth) = (start, depth);
         }
