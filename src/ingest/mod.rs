@@ -40,6 +40,8 @@ mod contract;
 mod contract_operations;
 mod contract_status;
 pub mod names;
+mod names_plural;
+mod names_words;
 
 use sha2::{Digest, Sha256};
 

@@ -9,170 +9,14 @@ use heck::{ToKebabCase, ToSnakeCase, ToUpperCamelCase};
 use sha2::{Digest, Sha256};
 
 use super::limits::{IDENT_CHARS_MAX, NAME_CHARS_MAX};
+use super::names_plural;
+use super::names_words::{RESERVED, RESERVED_CLASSES, spelled};
 use crate::model::{Finding, Position};
 
 /// Most characters of a slug.
 const SLUG_CHARS_MAX: usize = 64;
 /// Characters of the hash that tells cut or replaced names apart.
 const HASH_CHARS: usize = 6;
-
-/// Identifiers that a target language reserves, or that its usual libraries give another meaning within a class body.
-const RESERVED: &[&str] = &[
-    // Python: keywords, and built-in types that a class body must still be able to name.
-    "and",
-    "as",
-    "assert",
-    "async",
-    "await",
-    "bool",
-    "break",
-    "bytes",
-    "class",
-    "continue",
-    "date",
-    "datetime",
-    "decimal",
-    "def",
-    "del",
-    "dict",
-    "elif",
-    "else",
-    "except",
-    "false",
-    "finally",
-    "float",
-    "for",
-    "from",
-    "global",
-    "if",
-    "import",
-    "in",
-    "int",
-    "is",
-    "lambda",
-    "list",
-    "none",
-    "nonlocal",
-    "not",
-    "object",
-    "or",
-    "pass",
-    "print",
-    "raise",
-    "return",
-    "self",
-    "set",
-    "str",
-    "time",
-    "true",
-    "try",
-    "tuple",
-    "uuid",
-    "while",
-    "with",
-    "yield",
-    // Attributes of SQLAlchemy's declarative classes and of Pydantic's models.
-    "construct",
-    "copy",
-    "json",
-    "metadata",
-    "model_config",
-    "model_computed_fields",
-    "model_construct",
-    "model_copy",
-    "model_dump",
-    "model_dump_json",
-    "model_extra",
-    "model_fields",
-    "model_fields_set",
-    "model_json_schema",
-    "model_post_init",
-    "model_rebuild",
-    "model_validate",
-    "model_validate_json",
-    "registry",
-    "schema",
-    "validate",
-    // TypeScript.
-    "any",
-    "arguments",
-    "boolean",
-    "case",
-    "catch",
-    "const",
-    "constructor",
-    "debugger",
-    "declare",
-    "default",
-    "delete",
-    "do",
-    "enum",
-    "eval",
-    "export",
-    "extends",
-    "function",
-    "implements",
-    "instanceof",
-    "interface",
-    "let",
-    "module",
-    "namespace",
-    "never",
-    "new",
-    "null",
-    "number",
-    "package",
-    "private",
-    "protected",
-    "prototype",
-    "public",
-    "require",
-    "static",
-    "string",
-    "super",
-    "switch",
-    "symbol",
-    "this",
-    "throw",
-    "typeof",
-    "undefined",
-    "unknown",
-    "var",
-    "void",
-    // Rust.
-    "abstract",
-    "become",
-    "box",
-    "crate",
-    "dyn",
-    "extern",
-    "final",
-    "fn",
-    "gen",
-    "impl",
-    "loop",
-    "macro",
-    "match",
-    "mod",
-    "move",
-    "mut",
-    "override",
-    "priv",
-    "pub",
-    "ref",
-    "struct",
-    "trait",
-    "type",
-    "typeof",
-    "unsafe",
-    "unsized",
-    "use",
-    "virtual",
-    "where",
-];
-
-/// Class names that a target reserves.
-const RESERVED_CLASSES: &[&str] = &["None", "True", "False", "Self", "Object", "Function", "String", "Number", "Boolean", "Symbol"];
 
 /// A snake_case identifier `[a-z][a-z0-9_]*` of at most 60 characters that no target reserves.
 pub fn ident(text: &str) -> String {
@@ -216,7 +60,7 @@ pub fn entity(text: &str) -> String {
 /// The plural of a snake_case identifier, for tables.
 pub fn plural(ident: &str) -> String {
     let (head, tail) = ident.rsplit_once('_').map_or(("", ident), |(head, tail)| (head, tail));
-    let tail = pluralizer::pluralize(tail, 2, false);
+    let tail = names_plural::plural(tail);
     let name = if head.is_empty() { tail } else { format!("{head}_{tail}") };
     shortened(name, ident, IDENT_CHARS_MAX, '_')
 }
@@ -315,47 +159,6 @@ fn ascii(text: &str) -> String {
         out.push_str(&hash(text));
     }
     out
-}
-
-/// The usual ASCII spelling of a Latin letter with a mark.
-fn spelled(character: char) -> Option<&'static str> {
-    Some(match character {
-        'à' | 'á' | 'â' | 'ã' | 'å' | 'ā' | 'ă' | 'ą' => "a",
-        'À' | 'Á' | 'Â' | 'Ã' | 'Å' | 'Ā' | 'Ă' | 'Ą' => "A",
-        'ä' | 'æ' => "ae",
-        'Ä' | 'Æ' => "Ae",
-        'ç' | 'ć' | 'č' => "c",
-        'Ç' | 'Ć' | 'Č' => "C",
-        'ď' | 'đ' | 'ð' => "d",
-        'Ď' | 'Đ' | 'Ð' => "D",
-        'è' | 'é' | 'ê' | 'ë' | 'ē' | 'ė' | 'ę' | 'ě' => "e",
-        'È' | 'É' | 'Ê' | 'Ë' | 'Ē' | 'Ė' | 'Ę' | 'Ě' => "E",
-        'ğ' => "g",
-        'ì' | 'í' | 'î' | 'ï' | 'ī' | 'į' | 'ı' => "i",
-        'Ì' | 'Í' | 'Î' | 'Ï' | 'Ī' | 'İ' => "I",
-        'ł' | 'ľ' => "l",
-        'Ł' => "L",
-        'ñ' | 'ń' | 'ň' => "n",
-        'Ñ' | 'Ń' | 'Ň' => "N",
-        'ò' | 'ó' | 'ô' | 'õ' | 'ō' | 'ő' => "o",
-        'Ò' | 'Ó' | 'Ô' | 'Õ' | 'Ō' | 'Ő' => "O",
-        'ö' | 'ø' | 'œ' => "oe",
-        'Ö' | 'Ø' | 'Œ' => "Oe",
-        'ř' => "r",
-        'ś' | 'š' | 'ş' | 'ș' => "s",
-        'Ś' | 'Š' | 'Ş' | 'Ș' => "S",
-        'ß' => "ss",
-        'ť' | 'ț' => "t",
-        'þ' => "th",
-        'ù' | 'ú' | 'û' | 'ū' | 'ů' | 'ű' => "u",
-        'Ù' | 'Ú' | 'Û' | 'Ū' | 'Ů' | 'Ű' => "U",
-        'ü' => "ue",
-        'Ü' => "Ue",
-        'ý' | 'ÿ' => "y",
-        'ź' | 'ż' | 'ž' => "z",
-        'Ź' | 'Ż' | 'Ž' => "Z",
-        _ => return None,
-    })
 }
 
 fn hash(text: &str) -> String {
