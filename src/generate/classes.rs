@@ -8,12 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use heck::ToUpperCamelCase;
 
 use super::order;
-use crate::model::shape::{Additional, ObjectShape, Shape, ShapeKind};
+use crate::model::entity::Limits;
+use crate::model::shape::{Additional, ObjectShape, Property, Shape, ShapeKind};
 use crate::model::spec::ErrorStyle;
 use crate::model::{SchemaRole, SpecDocument};
 
 /// The module of schemas that belong to no entity.
 pub(super) const SHARED: &str = "shared";
+
+/// The class of problem documents where the source has none.
+const PROBLEM: &str = "ProblemDetails";
 
 /// All classes of a project and the lifted shapes of its operations.
 pub(super) struct Classes {
@@ -53,12 +57,9 @@ impl Class {
 impl Classes {
     /// Lifts and places all shapes of `doc`; `modules` is the module of each entity.
     pub(super) fn of(doc: &SpecDocument, modules: &BTreeMap<&str, String>) -> Self {
-        let mut lift = Lift::new(doc);
+        let mut lift = Lift::new();
         let home = |entity: Option<&str>| entity.and_then(|name| modules.get(name)).cloned().unwrap_or_else(|| SHARED.to_owned());
         for schema in &doc.schemas {
-            if lift.is_problem(&schema.name) {
-                continue;
-            }
             let module = home(schema.entity.as_deref());
             let class = lift.fresh(&schema.class);
             let shape = lift.below(&schema.shape, &class, &module, schema.entity.as_deref());
@@ -71,6 +72,10 @@ impl Classes {
                 role: schema.role,
                 entity: schema.entity.clone(),
             });
+        }
+        if doc.errors == ErrorStyle::Problem && !lift.made.iter().any(|class| class.role == SchemaRole::Error) {
+            lift.taken.insert(PROBLEM.to_owned());
+            lift.made.push(problem());
         }
         let (mut bodies, mut responses) = (BTreeMap::new(), BTreeMap::new());
         for operation in &doc.operations {
@@ -96,6 +101,14 @@ impl Classes {
     /// The class that a reference names.
     pub(super) fn get(&self, name: &str) -> Option<&Class> {
         self.by_name.get(name).map(|&number| &self.all[number])
+    }
+
+    /// The class of every error body.
+    pub(super) fn error(&self, style: &ErrorStyle) -> Option<&Class> {
+        match style {
+            ErrorStyle::Schema(name) => self.get(name),
+            ErrorStyle::Problem => self.all.iter().find(|class| class.role == SchemaRole::Error && class.object().is_some()),
+        }
     }
 
     /// The module of a class.
@@ -156,8 +169,26 @@ impl Classes {
     }
 }
 
-fn error_names(doc: &SpecDocument) -> BTreeSet<String> {
-    doc.schemas.iter().filter(|schema| schema.role == SchemaRole::Error).map(|schema| schema.name.clone()).collect()
+/// The problem document of RFC 9457, for sources that describe no error.
+fn problem() -> Class {
+    let text = || Shape::of(ShapeKind::Text { format: None, limits: Limits::default(), values: Vec::new() });
+    let status = ShapeKind::Integer { format: Some("int32".to_owned()), limits: Limits::default(), values: Vec::new() };
+    let property = |name: &str, required: bool, shape: Shape| Property { name: name.to_owned(), ident: name.to_owned(), required, shape };
+    let properties = vec![
+        property("type", true, text()),
+        property("title", true, text()),
+        property("status", true, Shape::of(status)),
+        property("detail", false, text()),
+    ];
+    Class {
+        name: PROBLEM.to_owned(),
+        class: PROBLEM.to_owned(),
+        module: SHARED.to_owned(),
+        description: "An error (RFC 9457).".to_owned(),
+        shape: Shape::of(ShapeKind::Object(ObjectShape { properties, additional: Additional::Ignored })),
+        role: SchemaRole::Error,
+        entity: None,
+    }
 }
 
 /// The names that a shape refers to, at any depth.
@@ -186,8 +217,6 @@ pub(super) fn references(shape: &Shape) -> BTreeSet<&str> {
 struct Lift {
     taken: BTreeSet<String>,
     made: Vec<Class>,
-    problem: bool,
-    errors: BTreeSet<String>,
 }
 
 /// Class names that the modules of schemas import or define for themselves.
@@ -219,18 +248,11 @@ const CLASSES_TAKEN: &[&str] = &[
 ];
 
 impl Lift {
-    fn new(doc: &SpecDocument) -> Self {
+    fn new() -> Self {
         Self {
             taken: CLASSES_TAKEN.iter().map(|name| (*name).to_owned()).collect(),
             made: Vec::new(),
-            problem: doc.errors == ErrorStyle::Problem,
-            errors: error_names(doc),
         }
-    }
-
-    /// True for a schema that the error module defines itself.
-    fn is_problem(&self, name: &str) -> bool {
-        self.problem && self.errors.contains(name)
     }
 
     /// The shape with every object in it lifted, itself included.

@@ -162,6 +162,7 @@ fn collect(source: &str, found: &mut BTreeSet<String>) {
     let letters: Vec<char> = source.chars().collect();
     let mut place = 0;
     let mut previous = ' ';
+    let mut defining = false;
     while place < letters.len() {
         let letter = letters[place];
         if letter == '#' {
@@ -185,9 +186,10 @@ fn collect(source: &str, found: &mut BTreeSet<String>) {
             }
             let name: String = letters[start..place].iter().collect();
             let keyword = letters.get(place) == Some(&'=') && letters.get(place + 1) != Some(&'=');
-            if previous != '.' && !keyword {
-                found.insert(name);
+            if previous != '.' && !keyword && !defining {
+                found.insert(name.clone());
             }
+            defining = name == "def" || name == "class";
             previous = letters[place - 1];
         } else {
             previous = letter;

@@ -47,7 +47,7 @@ fn space(lines: &[(String, bool)]) -> String {
         let indented = line.starts_with(' ');
         let previous = out.last().copied().unwrap_or_default();
         let definition = ["def ", "class ", "@", "async def "].iter().any(|start| line.trim_start().starts_with(start));
-        let attached = previous.trim_start().starts_with('@') || previous.trim_start().starts_with('#');
+        let attached = previous.trim_start().starts_with('#') || decorated(&out, line.len() - line.trim_start().len());
         let opened = previous.ends_with([':', '(', '[', '{']) && !previous.trim_start().starts_with('#');
         let dedented = !indented && previous.starts_with(' ') && !line.starts_with([')', ']', '}']) && !line.starts_with("\"\"\"");
         let wanted = if out.is_empty() || opened {
@@ -70,6 +70,13 @@ fn space(lines: &[(String, bool)]) -> String {
     joined
 }
 
+/// True when the last statement of this indent is a decorator.
+fn decorated(out: &[&str], indent: usize) -> bool {
+    let level = |line: &&&str| !line.is_empty() && line.len() - line.trim_start().len() == indent;
+    let last = out.iter().rev().filter(level).find(|line| !line.trim_start().starts_with([')', ']', '}']));
+    last.is_some_and(|line| line.trim_start().starts_with('@'))
+}
+
 /// True when the last unindented line opened a function or class.
 fn inside_definition(out: &[&str]) -> bool {
     let last = out.iter().rev().find(|line| !line.is_empty() && !line.starts_with([' ', ')']));
@@ -86,7 +93,7 @@ fn push(out: &mut Vec<String>, indent: usize, text: &str) {
 
 /// Lays out one statement, or one element of an exploded collection (which ends in a comma).
 fn statement(text: &str, indent: usize, out: &mut Vec<String>) {
-    if fits(indent, text) || !balanced(text) {
+    if fits(indent, text) || !balanced(text) || text.contains("  # ") {
         push(out, indent, text);
         return;
     }
@@ -101,6 +108,12 @@ fn statement(text: &str, indent: usize, out: &mut Vec<String>) {
     };
     if let Some((left, right)) = annotated(text) {
         let bracket = last_group(right).filter(|(open, _)| fits(indent, &format!("{left} = {}", &right[..=*open])));
+        if bracket.is_none() && fits(indent, &format!("{left} = (")) {
+            push(out, indent, &format!("{left} = ("));
+            expression("", right, "", indent + 4, out);
+            push(out, indent, &format!("){tail}"));
+            return;
+        }
         if bracket.is_none() && last_group(left).is_some() {
             expression("", left, &format!(" = {right}{tail}"), indent, out);
             return;
@@ -153,7 +166,8 @@ fn expression(head: &str, text: &str, tail: &str, indent: usize, out: &mut Vec<S
         return;
     }
     let operators = operands(text);
-    if operators.len() > 1 && !head.ends_with('@') {
+    let hugged = operators.len() == 2 && last_group(text).is_some_and(|(open, close)| close > open + 1 && fits(indent, &format!("{head}{}", &text[..=open])));
+    if operators.len() > 1 && !hugged && !head.ends_with('@') {
         let (open, close) = if head.is_empty() && tail == "," { (None, "") } else { (Some("("), ")") };
         let inner = if open.is_some() { indent + 4 } else { indent };
         if open.is_some() {

@@ -6,13 +6,25 @@
 pub mod blueprint;
 mod blueprints;
 mod classes;
+mod conditions;
+mod context_errors;
+mod context_model;
+mod context_router;
+mod context_schema;
+mod context_service;
 mod contexts;
 pub mod error;
 mod imports;
 mod layout;
+mod migration;
+mod migration_steps;
 mod order;
 pub mod pack;
 mod project;
+mod python;
+mod render;
+mod shapes;
+mod tables;
 mod units;
 
 pub use blueprint::{Blueprint, GeneratedFile, Prior, Proof, Step};

@@ -10,7 +10,7 @@ use super::classes::Classes;
 use super::order;
 use crate::model::entity::{Entity, Field, FieldType};
 use crate::model::operation::{Behaviour, Operation};
-use crate::model::spec::{ErrorStyle, Group};
+use crate::model::spec::Group;
 use crate::model::{Rule, RuleKind, SpecDocument};
 
 /// Names that an import package may not take: they exist, or stand beside it in the project.
@@ -406,12 +406,9 @@ impl<'a> Project<'a> {
         self.entities.iter().map(|names| self.references_of(names.entity).into_iter().filter_map(number).collect()).collect()
     }
 
-    /// The module of schemas that error bodies come from; none for problem documents.
+    /// The module of schemas that error bodies come from.
     pub(super) fn error_module(&self) -> Option<&str> {
-        match &self.doc.errors {
-            ErrorStyle::Problem => None,
-            ErrorStyle::Schema(name) => self.classes.module_of(name),
-        }
+        self.classes.error(&self.doc.errors).map(|class| class.module.as_str())
     }
 
     /// The module name of a group's router and tests.

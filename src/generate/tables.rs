@@ -324,6 +324,45 @@ fn indexes(names: &EntityNames<'_>, table: &mut Table) {
     }
 }
 
+/// SQL of values that existing rows may be given in columns that need one: nothing, zero, false, the first choice.
+pub(super) fn neutral(project: &Project<'_>) -> super::migration_steps::Neutral {
+    let mut found = super::migration_steps::Neutral::new();
+    for names in &project.entities {
+        let single = project.rules_of(&names.entity.name).filter_map(|rule| match &rule.kind {
+            RuleKind::Unique(fields) if fields.len() == 1 => fields.first(),
+            _ => None,
+        });
+        let single: Vec<&String> = single.collect();
+        for field in names.entity.fields.iter().filter(|field| !field.unique && !field.primary_key && !single.contains(&&field.name)) {
+            if let Some(sql) = neutral_value(field) {
+                found.insert((names.entity.table.clone(), names.attribute(&field.name).to_owned()), sql);
+            }
+        }
+    }
+    found
+}
+
+fn neutral_value(field: &Field) -> Option<String> {
+    let limits = &field.limits;
+    let whole = |number: &serde_json::Number| number.as_i64();
+    match &field.field_type {
+        FieldType::Text if limits.pattern.is_none() => {
+            let length = usize::try_from(limits.length_min.unwrap_or(0).min(100)).unwrap_or(0);
+            Some(sql_text(&"-".repeat(length)))
+        }
+        FieldType::Integer | FieldType::BigInteger | FieldType::Float | FieldType::Decimal { .. } if limits.multiple_of.is_none() => {
+            let least = limits.min.as_ref().map_or(Some(0), whole)?.max(0) + i64::from(limits.min_exclusive);
+            let most = limits.max.as_ref().map_or(Some(i64::MAX), whole)?;
+            Some(if most < least { most } else { least }.to_string())
+        }
+        FieldType::Boolean => Some("false".to_owned()),
+        FieldType::Enum(values) => values.first().map(|value| sql_text(value)),
+        FieldType::List(_) if limits.length_min.unwrap_or(0) == 0 => Some("'[]'".to_owned()),
+        FieldType::DateTime if field.source != FieldSource::Client => Some("CURRENT_TIMESTAMP".to_owned()),
+        _ => None,
+    }
+}
+
 /// A name that both databases keep whole: a long one ends in a part of its hash.
 pub(super) fn short(name: &str) -> String {
     if name.len() <= NAME_MAX {

@@ -3,5 +3,6 @@
 
 mod environment;
 mod exec;
+mod generated;
 mod output;
 mod tidy;
