@@ -5,4 +5,5 @@ mod environment;
 mod exec;
 mod generated;
 mod output;
+mod plan;
 mod tidy;
