@@ -8,7 +8,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::findings;
 use crate::dag::Graph;
-use crate::model::{Plan, RequirementClass, Role, SpecFormat, Subject, Task};
+use crate::model::{Finding, Plan, RequirementClass, Role, SpecFormat, Subject, Task};
 use crate::pipeline::plan::PlanError;
 use crate::pipeline::schedule;
 
@@ -22,7 +22,7 @@ const NAME: Style = AnsiColor::Cyan.on_default();
 const CARE: Style = AnsiColor::Yellow.on_default();
 const DIM: Style = Style::new().dimmed();
 
-/// The whole view. `source` is how the specification is called, `workers` how many the speed-up is shown for, `width` how
+/// The whole view. Operations that cannot be derived are told once, under what waits. `source` is how the specification is called, `workers` how many the speed-up is shown for, `width` how
 /// many columns there are.
 pub fn render(plan: &Plan, source: &str, workers: usize, width: usize) -> Result<String, PlanError> {
     let graph = schedule::graph(plan)?;
@@ -34,9 +34,10 @@ pub fn render(plan: &Plan, source: &str, workers: usize, width: usize) -> Result
     parallelism(&mut page, &graph, workers);
     requirements(&mut page, plan);
     waiting(&mut page, plan);
-    if !plan.findings.is_empty() {
-        page.heading(&format!("Findings: {}", findings::count(&plan.findings)));
-        page.text.push_str(&findings::render(&plan.findings, source));
+    let told: Vec<Finding> = plan.findings.iter().filter(|finding| finding.code != "underivable-operation").cloned().collect();
+    if !told.is_empty() {
+        page.heading(&format!("Findings: {}", findings::count(&told)));
+        page.text.push_str(&findings::render(&told, source));
     }
     Ok(page.text)
 }
@@ -59,18 +60,25 @@ impl Page {
 
     /// Words one after the other, wrapped and indented by two columns.
     fn paragraph(&mut self, words: impl Iterator<Item = String>) {
-        let mut line = String::from(" ");
-        let mut columns = 1;
+        self.indented("  ", words);
+    }
+
+    fn indented(&mut self, indent: &str, words: impl Iterator<Item = String>) {
+        let mut line = indent.to_owned();
+        let mut columns = indent.len();
         for word in words {
             let wide = anstream::adapter::strip_str(&word).to_string().width();
-            if columns + 1 + wide > self.width && columns > 1 {
+            if columns + 1 + wide > self.width && columns > indent.len() {
                 self.line(&line);
-                line = String::from(" ");
-                columns = 1;
+                indent.clone_into(&mut line);
+                columns = indent.len();
             }
-            line.push(' ');
+            if columns > indent.len() {
+                line.push(' ');
+                columns += 1;
+            }
             line.push_str(&word);
-            columns += 1 + wide;
+            columns += wide;
         }
         self.line(&line);
     }
@@ -235,23 +243,37 @@ fn class_name(class: RequirementClass) -> &'static str {
     }
 }
 
-/// Units that wait, those with the same reason together.
+/// Units that wait, those with the same reason together, and what to configure.
 fn waiting(page: &mut Page, plan: &Plan) {
-    let mut by_reason: BTreeMap<(&str, &str), Vec<&Task>> = BTreeMap::new();
-    for task in plan.tasks.iter().filter(|task| task.role == Role::Unit) {
-        if let Some(waiting) = &task.waiting {
-            by_reason.entry((&waiting.reason, &waiting.configure)).or_default().push(task);
+    let mut by_reason: Vec<(&str, Vec<&Task>)> = Vec::new();
+    let mut configure: Vec<&str> = Vec::new();
+    for unit in plan.units() {
+        let Some(waiting) = &unit.waiting else { continue };
+        match by_reason.iter_mut().find(|(reason, _)| *reason == waiting.reason) {
+            Some((_, units)) => units.push(unit),
+            None => by_reason.push((&waiting.reason, vec![unit])),
+        }
+        if !configure.contains(&waiting.configure.as_str()) {
+            configure.push(&waiting.configure);
         }
     }
     if by_reason.is_empty() {
         return;
     }
-    let count = by_reason.values().map(Vec::len).sum();
+    let count = by_reason.iter().map(|(_, units)| units.len()).sum();
     page.heading(&format!("Waiting  {DIM}{}{DIM:#}", counted(count, "unit", "units")));
-    for ((reason, configure), tasks) in by_reason {
-        page.paragraph(tasks.iter().map(|task| format!("{CARE}{}{CARE:#}", task.key)));
-        page.line(&format!("    {DIM}because{DIM:#} {reason}"));
-        page.line(&format!("    {DIM}configure{DIM:#} {configure}"));
+    for (reason, units) in by_reason {
+        let place = |unit: &Task| unit.position.map_or_else(String::new, |position| format!(" {DIM}({position}){DIM:#}"));
+        let last = units.len() - 1;
+        let words = units
+            .iter()
+            .enumerate()
+            .map(|(at, unit)| format!("{CARE}{}{CARE:#}{}{}", unit.key, place(unit), if at == last { "" } else { "," }));
+        page.paragraph(words);
+        page.indented("    ", reason.split_whitespace().map(str::to_owned));
+    }
+    for what in configure {
+        page.line(&format!("  {DIM}configure{DIM:#} {what}"));
     }
 }
 

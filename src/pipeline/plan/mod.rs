@@ -85,13 +85,13 @@ pub fn build(
         return Err(PlanError::Contradictory(errors.cloned().collect()));
     }
     let mut plan = empty(document, analysis, target);
-    let mut all = blueprints.to_vec();
-    all.extend(generic::stated_tasks(document));
-    if all.is_empty() {
+    let mut generic = generic::stated_tasks(document);
+    if blueprints.is_empty() && generic.is_empty() {
         let (sections, mut remarks) = atomize::fit(generic::sections(document, analysis));
-        all = sections;
+        generic = sections;
         plan.findings.append(&mut remarks);
     }
+    let all: Vec<&Blueprint> = blueprints.iter().chain(&generic).collect();
     if all.is_empty() {
         return Err(PlanError::Nothing);
     }
@@ -152,9 +152,9 @@ pub(super) fn slug(title: &str) -> String {
 }
 
 /// Pass 1: phases in order, in each its groups and their units as the blueprints come, below each unit its steps.
-fn hierarchy(blueprints: &[Blueprint]) -> Vec<Task> {
+fn hierarchy(blueprints: &[&Blueprint]) -> Vec<Task> {
     let mut phases: BTreeMap<u8, Vec<(String, Vec<&Blueprint>)>> = BTreeMap::new();
-    for blueprint in blueprints {
+    for &blueprint in blueprints {
         let groups = phases.entry(blueprint.phase.clamp(1, 5)).or_default();
         match groups.iter_mut().find(|(title, _)| slug(title) == slug(&blueprint.group)) {
             Some((_, members)) => members.push(blueprint),
@@ -272,7 +272,7 @@ pub fn type_name(task_type: TaskType) -> &'static str {
 }
 
 /// Pass 2: the edges of the blueprints, each with all the reasons that are given for it.
-fn dependencies(blueprints: &[Blueprint]) -> Vec<Dependency> {
+fn dependencies(blueprints: &[&Blueprint]) -> Vec<Dependency> {
     let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for blueprint in blueprints {
         for (depends_on, reason) in &blueprint.depends_on {

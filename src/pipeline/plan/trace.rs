@@ -7,12 +7,12 @@ use crate::model::{Finding, Plan, Requirement, Subject};
 
 /// Fills in the requirements of every unit and step. A constraint of a field that no blueprint
 /// names is served by the units that name its entity.
-pub(super) fn trace(plan: &mut Plan, blueprints: &[Blueprint]) {
+pub(super) fn trace(plan: &mut Plan, blueprints: &[&Blueprint]) {
     let mut by_subject: BTreeMap<&Subject, Vec<&str>> = BTreeMap::new();
     for requirement in &plan.requirements {
         by_subject.entry(&requirement.subject).or_default().push(&requirement.key);
     }
-    let named: BTreeSet<&Subject> = blueprints.iter().flat_map(subjects).collect();
+    let named: BTreeSet<&Subject> = blueprints.iter().flat_map(|blueprint| subjects(blueprint)).collect();
     let fields = inherited_fields(&by_subject, &named);
     let keys = |subjects: &mut dyn Iterator<Item = &Subject>| -> Vec<String> {
         let mut found = BTreeSet::new();
