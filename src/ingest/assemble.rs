@@ -17,6 +17,7 @@ pub(super) fn assemble(mut draft: Draft, source: &Source<'_>, format: SpecFormat
     let mut entities = entity::entities(&draft, &mut findings);
     let endpoints = endpoint::endpoints(&draft, &mut entities, &mut findings);
     let rules = rules(&mut draft, &mut entities, &mut findings);
+    findings.extend(endpoints.iter().filter_map(|endpoint| rule::review_action(&endpoint.behaviour, &rules, endpoint.position)));
     let schemas = contract::schemas(&entities, &endpoints, &mut findings);
     let statuses = Statuses { rules: &rules, endpoints: &endpoints };
     let (operations, groups) = contract_operations::operations(&endpoints, &entities, &statuses);

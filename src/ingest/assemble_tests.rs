@@ -171,6 +171,14 @@ fn what_cannot_be_derived_says_why() {
 }
 
 #[test]
+fn actions_that_no_move_allows_are_findings() {
+    let text =
+        spec("s | enum(a, b, c) | required", "POST | /as/{id}/go | set s = a | A\nPOST | /as/{id}/on | set s = b | A", "A: s moves a -> b");
+    check(&text, &["21:3 unreachable-action"]);
+    check(&spec("s | enum(a, b) | default b", "", "A: s moves a -> b"), &["24:3 default-not-initial"]);
+}
+
+#[test]
 fn bad_entities_are_findings() {
     let entity = |name: &str, rows: &str| format!("### {name}\n\n| field | type | rules |\n| --- | --- | --- |\n{rows}\n");
     let text = |entities: &[String]| format!("# T\n\n## Entities\n\n{}", entities.concat());

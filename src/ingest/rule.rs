@@ -8,7 +8,7 @@ use super::rule_condition::{Conditions, Trouble};
 use super::rule_words::{TokenKind, tokens};
 use super::{field, rule_hint};
 use crate::model::rule::Condition;
-use crate::model::{Entity, FieldType, Finding, Position, Rule, RuleKind};
+use crate::model::{Behaviour, Entity, FieldType, Finding, Position, Rule, RuleKind};
 
 /// Most characters of a rule's identifier.
 const RULE_IDENT_CHARS_MAX: usize = 40;
@@ -221,6 +221,20 @@ pub(super) fn review(rule: &Rule, entity: &Entity) -> Option<Finding> {
         let message = format!("`{}` begins as `{default}`, but its moves begin at `{initial}`", field.name);
         let hint = "name the default first in the rule, or change the default";
         Finding::error("default-not-initial", message, Some(rule.position), hint)
+    })
+}
+
+/// Findings about actions that the moves of a field never allow.
+pub(super) fn review_action(behaviour: &Behaviour, rules: &[Rule], position: Position) -> Option<Finding> {
+    let Behaviour::Act { row, set } = behaviour else { return None };
+    rules.iter().filter(|rule| rule.entity == row.entity).find_map(|rule| {
+        let RuleKind::Transitions { field, edges } = &rule.kind else { return None };
+        let (_, value) = set.iter().find(|(name, _)| name == field)?;
+        let reachable = edges.iter().any(|(_, to)| value.as_str() == Some(to));
+        (!reachable).then(|| {
+            let message = format!("no move of `{field}` leads to {value}, so this action is always refused");
+            Finding::warning("unreachable-action", message, Some(position), format!("add a move to the rule at {}", rule.position))
+        })
     })
 }
 
