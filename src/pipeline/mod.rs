@@ -5,4 +5,5 @@ pub mod atomize;
 pub mod compliance;
 pub mod events;
 pub mod plan;
+pub mod probe;
 pub mod schedule;

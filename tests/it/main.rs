@@ -6,4 +6,5 @@ mod exec;
 mod generated;
 mod output;
 mod plan;
+mod probe;
 mod tidy;
