@@ -145,12 +145,10 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let unavailable = |detail: String| Self::Unavailable { detail, hint: "check that the server runs and that DATABASE_URL is right" };
         match &error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed
-            | sqlx::Error::Protocol(_) => unavailable(error.to_string()),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => {
+                unavailable(error.to_string())
+            }
+            sqlx::Error::PoolTimedOut => unavailable("no connection could be made in time".to_owned()),
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default();
                 if UNAVAILABLE_CODES.contains(&code.as_ref()) {

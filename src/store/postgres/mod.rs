@@ -49,8 +49,8 @@ pub use managed::Managed;
 pub use migrate::MigrationStatus;
 pub use transaction::{SystemTx, TenantTx};
 
-/// How long a call waits for a free connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a call waits for a connection, and so for a server that restarts.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that nobody used for so long is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 

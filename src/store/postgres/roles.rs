@@ -88,6 +88,8 @@ async fn create_under_lock(connection: &mut PgConnection, roles: &Roles) -> Resu
     let mut transaction = connection.begin().await?;
     sqlx::query("select pg_advisory_xact_lock($1)").bind(ROLES_LOCK).execute(&mut *transaction).await?;
     let version: i32 = sqlx::query_scalar("select current_setting('server_version_num')::integer").fetch_one(&mut *transaction).await?;
+    // Before version 16 the owner inherits what the two may do, for there inheriting is all or nothing, and a database's owner inherits
+    // the right to make tables in it. It takes nothing away from the guard: no work is done as the owner.
     let terms = if version >= 160_000 { " with inherit false, set true" } else { "" };
     for role in [&roles.app, &roles.system] {
         let exists: bool =
@@ -111,8 +113,7 @@ pub(super) async fn create_owner(superuser: &mut PgConnection, name: &str, passw
         sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)").bind(name).fetch_one(&mut *transaction).await?;
     let verb = if exists { "alter" } else { "create" };
     let password = password.replace('\'', "''");
-    let statement =
-        format!("{verb} role {} login createrole createdb noinherit nosuperuser nobypassrls password '{password}'", quoted(name));
+    let statement = format!("{verb} role {} login inherit createrole createdb nosuperuser nobypassrls password '{password}'", quoted(name));
     sqlx::query(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())

@@ -127,15 +127,15 @@ fn shared_folder() -> std::path::PathBuf {
     directories::ProjectDirs::from("", "", "specwave").unwrap().cache_dir().join("tests")
 }
 
-/// Drops test databases that nobody is connected to and that are older than an hour, and templates of other versions of the tables.
+/// Drops test databases that nobody is connected to and that are older than ten minutes, and templates of other versions of the tables.
 async fn drop_abandoned(connection: &mut PgConnection, template: &str) {
     let query = "select datname::text from pg_database d where datname like 'specwave\\_test\\_%' and datname <> $1 \
-                 and not exists (select from pg_stat_activity a where a.datid = d.oid)";
+                 and not exists (select from pg_stat_activity a where a.datid = d.oid) limit 100";
     let names: Vec<String> = sqlx::query_scalar(query).bind(template).fetch_all(&mut *connection).await.unwrap();
     for name in names {
         let made = name.rsplit('_').next().and_then(|id| uuid::Uuid::parse_str(id).ok()).and_then(|id| id.get_timestamp());
         let age_secs = made.map_or(u64::MAX, |made| uuid::Timestamp::now(uuid::NoContext).to_unix().0.saturating_sub(made.to_unix().0));
-        if age_secs > 3_600 {
+        if age_secs > 600 {
             drop(sqlx::query(AssertSqlSafe(format!("drop database if exists {name}"))).execute(&mut *connection).await);
         }
     }
