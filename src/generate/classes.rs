@@ -249,10 +249,7 @@ const CLASSES_TAKEN: &[&str] = &[
 
 impl Lift {
     fn new() -> Self {
-        Self {
-            taken: CLASSES_TAKEN.iter().map(|name| (*name).to_owned()).collect(),
-            made: Vec::new(),
-        }
+        Self { taken: CLASSES_TAKEN.iter().map(|name| (*name).to_owned()).collect(), made: Vec::new() }
     }
 
     /// The shape with every object in it lifted, itself included.

@@ -62,7 +62,9 @@ impl Conditions<'_, '_> {
             Expression::Literal(value) => sql_literal(value, &self.type_of(other)),
             Expression::Today | Expression::Now => None,
             Expression::Arithmetic { left, operator, right } => {
-                let numeric = |side: &Expression| matches!(self.type_of(side), FieldType::Integer | FieldType::BigInteger | FieldType::Float | FieldType::Decimal { .. });
+                let numeric = |side: &Expression| {
+                    matches!(self.type_of(side), FieldType::Integer | FieldType::BigInteger | FieldType::Float | FieldType::Decimal { .. })
+                };
                 if !numeric(left) || !numeric(right) {
                     return None;
                 }
@@ -75,7 +77,13 @@ impl Conditions<'_, '_> {
     fn type_of(&self, expression: &Expression) -> FieldType {
         match expression {
             Expression::Field(field) => self.field_type(field),
-            Expression::Literal(Value::Number(number)) => if number.is_f64() { FieldType::Float } else { FieldType::Integer },
+            Expression::Literal(Value::Number(number)) => {
+                if number.is_f64() {
+                    FieldType::Float
+                } else {
+                    FieldType::Integer
+                }
+            }
             Expression::Literal(Value::Bool(_)) => FieldType::Boolean,
             Expression::Literal(_) => FieldType::Text,
             Expression::Today => FieldType::Date,
@@ -83,7 +91,9 @@ impl Conditions<'_, '_> {
             Expression::Arithmetic { left, right, operator } => {
                 let (left, right) = (self.type_of(left), self.type_of(right));
                 match (&left, &right) {
-                    (FieldType::Date, FieldType::Date) | (FieldType::DateTime, FieldType::DateTime) if *operator == '-' => FieldType::Integer,
+                    (FieldType::Date, FieldType::Date) | (FieldType::DateTime, FieldType::DateTime) if *operator == '-' => {
+                        FieldType::Integer
+                    }
                     (FieldType::Integer | FieldType::Float, FieldType::Decimal { .. } | FieldType::Float) => right,
                     _ => left,
                 }
@@ -131,7 +141,10 @@ impl Conditions<'_, '_> {
         let mut parts: Vec<String> = Vec::new();
         for field in fields(left).into_iter().chain(fields(right)) {
             let guard = format!("{row}.{} is not None", self.names.attribute(field));
-            if self.nullable(field) && !parts.contains(&guard) && !(operator == "==" && matches!(left, Expression::Field(_)) && matches!(right, Expression::Literal(_))) {
+            if self.nullable(field)
+                && !parts.contains(&guard)
+                && !(operator == "==" && matches!(left, Expression::Field(_)) && matches!(right, Expression::Literal(_)))
+            {
                 parts.push(guard);
             }
         }
@@ -149,7 +162,9 @@ impl Conditions<'_, '_> {
                 let (left_type, right_type) = (self.type_of(left), self.type_of(right));
                 let (left_text, right_text) = (self.python(left, right, row), self.python(right, left, row));
                 match (&left_type, &right_type) {
-                    (FieldType::Date, FieldType::Date) | (FieldType::DateTime, FieldType::DateTime) => format!("({left_text} - {right_text}).days"),
+                    (FieldType::Date, FieldType::Date) | (FieldType::DateTime, FieldType::DateTime) => {
+                        format!("({left_text} - {right_text}).days")
+                    }
                     (FieldType::Date | FieldType::DateTime, _) => {
                         let days = self.python(right, &Expression::Literal(Value::from(0)), row);
                         format!("({left_text} {operator} dt.timedelta(days={days}))")
@@ -255,11 +270,112 @@ pub(super) fn sql_text(text: &str) -> String {
 
 /// Words that PostgreSQL or SQLite reserve, of those that are likely as names of columns.
 const RESERVED: &[&str] = &[
-    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "between", "binary", "both", "case", "cast", "check", "collate", "collation", "column", "commit",
-    "constraint", "create", "cross", "current_date", "current_time", "current_user", "default", "deferrable", "delete", "desc", "distinct", "do", "drop", "else", "end", "escape", "except", "exists", "false", "fetch",
-    "for", "foreign", "freeze", "from", "full", "grant", "group", "having", "ilike", "in", "index", "initially", "inner", "insert", "intersect", "into", "is", "isnull", "join", "lateral", "leading", "left", "like", "limit",
-    "localtime", "natural", "not", "notnull", "null", "offset", "on", "only", "or", "order", "outer", "overlaps", "placing", "primary", "references", "returning", "right", "select", "session_user", "set", "similar",
-    "some", "symmetric", "table", "tablesample", "then", "to", "trailing", "transaction", "true", "union", "unique", "update", "user", "using", "values", "variadic", "verbose", "when", "where", "window", "with",
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asymmetric",
+    "authorization",
+    "between",
+    "binary",
+    "both",
+    "case",
+    "cast",
+    "check",
+    "collate",
+    "collation",
+    "column",
+    "commit",
+    "constraint",
+    "create",
+    "cross",
+    "current_date",
+    "current_time",
+    "current_user",
+    "default",
+    "deferrable",
+    "delete",
+    "desc",
+    "distinct",
+    "do",
+    "drop",
+    "else",
+    "end",
+    "escape",
+    "except",
+    "exists",
+    "false",
+    "fetch",
+    "for",
+    "foreign",
+    "freeze",
+    "from",
+    "full",
+    "grant",
+    "group",
+    "having",
+    "ilike",
+    "in",
+    "index",
+    "initially",
+    "inner",
+    "insert",
+    "intersect",
+    "into",
+    "is",
+    "isnull",
+    "join",
+    "lateral",
+    "leading",
+    "left",
+    "like",
+    "limit",
+    "localtime",
+    "natural",
+    "not",
+    "notnull",
+    "null",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "outer",
+    "overlaps",
+    "placing",
+    "primary",
+    "references",
+    "returning",
+    "right",
+    "select",
+    "session_user",
+    "set",
+    "similar",
+    "some",
+    "symmetric",
+    "table",
+    "tablesample",
+    "then",
+    "to",
+    "trailing",
+    "transaction",
+    "true",
+    "union",
+    "unique",
+    "update",
+    "user",
+    "using",
+    "values",
+    "variadic",
+    "verbose",
+    "when",
+    "where",
+    "window",
+    "with",
 ];
 
 /// A column's name in SQL.

@@ -34,7 +34,13 @@ pub(super) fn pending(project: &Project<'_>, operation: &Operation) -> Value {
 pub(super) fn specific_first<'o>(operations: &[&'o Operation]) -> Vec<&'o Operation> {
     let mut ordered: Vec<&Operation> = operations.to_vec();
     let weight = |operation: &Operation| -> Vec<bool> { operation.path.split('/').map(|part| part.contains('{')).collect() };
-    ordered.sort_by(|one, other| if catches(&one.path, &other.path) || catches(&other.path, &one.path) { weight(one).cmp(&weight(other)) } else { std::cmp::Ordering::Equal });
+    ordered.sort_by(|one, other| {
+        if catches(&one.path, &other.path) || catches(&other.path, &one.path) {
+            weight(one).cmp(&weight(other))
+        } else {
+            std::cmp::Ordering::Equal
+        }
+    });
     ordered
 }
 
@@ -106,7 +112,9 @@ pub(super) fn route_path(operation: &Operation) -> String {
 }
 
 fn plain_name(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with(|first: char| first.is_ascii_digit()) && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+    !name.is_empty()
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }
 
 // ---------------------------------------------------------------------------------------------------- arguments
@@ -129,7 +137,11 @@ impl Arguments {
             body = true;
             let annotation = shapes::annotation(&project.classes, shape, Travels::Json);
             let required = operation.body.as_ref().is_some_and(|body| body.required);
-            if required { first.push(format!("payload: {annotation}")) } else { last.insert(0, format!("payload: {annotation} | None = None")) }
+            if required {
+                first.push(format!("payload: {annotation}"))
+            } else {
+                last.insert(0, format!("payload: {annotation} | None = None"))
+            }
         }
         if operation.derivable() {
             first.push("session: SessionDependency".to_owned());
@@ -166,8 +178,8 @@ fn declaration(project: &Project<'_>, operation: &Operation, parameter: &Paramet
     if !parameter.description.trim().is_empty() {
         options.push(format!("description={}", python::text(parameter.description.trim())));
     }
-    let base = decimal_filter(project, operation, parameter)
-        .unwrap_or_else(|| shapes::base(&project.classes, &parameter.shape, Travels::Text));
+    let base =
+        decimal_filter(project, operation, parameter).unwrap_or_else(|| shapes::base(&project.classes, &parameter.shape, Travels::Text));
     let base = if matches!(parameter.shape.kind, ShapeKind::Array { .. }) && !parameter.explode && parameter.location == Location::Query {
         format!("Annotated[{base}, separated(\",\")]")
     } else {
@@ -251,13 +263,21 @@ fn list_body(project: &Project<'_>, operation: &Operation, list: &ListBehaviour,
             given.push(format!("{}={}", filter_argument(names, filter), argument_of(parameter)));
         }
     }
-    if let Some(parameter) = list.sort.as_ref().and_then(|sort| operation.parameters.iter().find(|parameter| parameter.name == sort.parameter)) {
+    if let Some(parameter) =
+        list.sort.as_ref().and_then(|sort| operation.parameters.iter().find(|parameter| parameter.name == sort.parameter))
+    {
         given.push(format!("sort={}", argument_of(parameter)));
     }
     let page = paging(operation, list, &mut lines);
     given.extend(page.iter().map(|(name, value)| format!("{name}={value}")));
     let counted = super::context_service::counted_find(project, names);
-    let rows = if counted && counts(list) { "rows, total" } else if counted { "rows, _" } else { "rows" };
+    let rows = if counted && counts(list) {
+        "rows, total"
+    } else if counted {
+        "rows, _"
+    } else {
+        "rows"
+    };
     lines.push(format!("{rows} = service.find({})", given.join(", ")));
     lines.extend(next_link(operation, list, &page));
     lines.push(format!("return {}", list_answer(project, operation, list, &page)));
@@ -284,7 +304,9 @@ fn paging(operation: &Operation, list: &ListBehaviour, lines: &mut Vec<String>) 
     }
     let next = list_next_header(operation).is_some();
     match paging.offset.as_deref().and_then(parameter) {
-        Some(offset) if !paging.pages && bounded(offset, 0, None) && offset.shape.default.is_some() => found.push(("offset", argument_of(offset))),
+        Some(offset) if !paging.pages && bounded(offset, 0, None) && offset.shape.default.is_some() => {
+            found.push(("offset", argument_of(offset)))
+        }
         Some(offset) => {
             let pages = if paging.pages { format!(", page={}", found[0].1) } else { String::new() };
             lines.push(format!("skipped = rows_before({}{pages})", argument_of(offset)));
@@ -356,7 +378,8 @@ fn list_answer(project: &Project<'_>, operation: &Operation, list: &ListBehaviou
     let Some(class) = classes.get(name) else {
         return rows;
     };
-    let value = |wanted: &str, other: &str| page.iter().find(|(name, _)| *name == wanted).map_or(other.to_owned(), |(_, value)| value.clone());
+    let value =
+        |wanted: &str, other: &str| page.iter().find(|(name, _)| *name == wanted).map_or(other.to_owned(), |(_, value)| value.clone());
     let mut parts: Vec<(String, String)> = vec![(envelope.items.clone(), rows)];
     parts.extend(envelope.total.clone().map(|name| (name, "total".to_owned())));
     parts.extend(envelope.limit.clone().map(|name| (name, value("limit", "len(rows)"))));

@@ -95,7 +95,9 @@ fn from_row(project: &Project<'_>, class: &Class, object: &ObjectShape, names: &
     }
     let lines: Vec<String> = pairs
         .iter()
-        .map(|(name, attribute, value)| if by_keyword { format!("{attribute}={value}") } else { format!("{}: {value}", python::text(name)) })
+        .map(
+            |(name, attribute, value)| if by_keyword { format!("{attribute}={value}") } else { format!("{}: {value}", python::text(name)) },
+        )
         .collect();
     let _ = project;
     Ok(json!({ "model": names.class, "lines": lines, "by_keyword": by_keyword }))
@@ -105,13 +107,19 @@ fn from_row(project: &Project<'_>, class: &Class, object: &ObjectShape, names: &
 fn plain(shape: &Shape, stored: &FieldType) -> bool {
     match &shape.kind {
         ShapeKind::Text { values, .. } if !values.is_empty() => matches!(stored, FieldType::Enum(_)),
-        ShapeKind::Text { .. } | ShapeKind::Boolean | ShapeKind::Number { .. } => !matches!(stored, FieldType::Json | FieldType::List(_) | FieldType::Object(_)),
+        ShapeKind::Text { .. } | ShapeKind::Boolean | ShapeKind::Number { .. } => {
+            !matches!(stored, FieldType::Json | FieldType::List(_) | FieldType::Object(_))
+        }
         ShapeKind::Integer { values, .. } => values.is_empty() && matches!(stored, FieldType::Integer | FieldType::BigInteger),
         ShapeKind::Array { items, .. } => match (&items.kind, stored) {
             (ShapeKind::Text { format, values, .. }, FieldType::List(item)) => {
-                values.is_empty() && !matches!(format.as_deref(), Some("date" | "date-time" | "time" | "uuid")) && matches!(**item, FieldType::Text | FieldType::Email | FieldType::Url)
+                values.is_empty()
+                    && !matches!(format.as_deref(), Some("date" | "date-time" | "time" | "uuid"))
+                    && matches!(**item, FieldType::Text | FieldType::Email | FieldType::Url)
             }
-            (ShapeKind::Integer { values, .. }, FieldType::List(item)) => values.is_empty() && matches!(**item, FieldType::Integer | FieldType::BigInteger),
+            (ShapeKind::Integer { values, .. }, FieldType::List(item)) => {
+                values.is_empty() && matches!(**item, FieldType::Integer | FieldType::BigInteger)
+            }
             _ => false,
         },
         ShapeKind::Any => true,

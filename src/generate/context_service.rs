@@ -52,7 +52,9 @@ pub(super) fn words(names: &EntityNames<'_>) -> String {
 
 pub(super) fn row_behaviour(operation: &Operation) -> Option<&RowBehaviour> {
     match &operation.behaviour {
-        Behaviour::Create(row) | Behaviour::Read(row) | Behaviour::Replace(row) | Behaviour::Patch(row) | Behaviour::Delete(row) => Some(row),
+        Behaviour::Create(row) | Behaviour::Read(row) | Behaviour::Replace(row) | Behaviour::Patch(row) | Behaviour::Delete(row) => {
+            Some(row)
+        }
         Behaviour::Act { row, .. } => Some(row),
         _ => None,
     }
@@ -177,7 +179,9 @@ fn described(project: &Project<'_>, names: &EntityNames<'_>, filter: &Filter) ->
     let item = if listed { "str".to_owned() } else { own };
     let (kind, condition) = match filter.comparison {
         FilterComparison::Equal if listed => (item, format!("_holds({column}, {argument})")),
-        FilterComparison::OneOf if listed => (format!("Sequence[{item}]"), format!("or_(*(_holds({column}, item) for item in {argument}))")),
+        FilterComparison::OneOf if listed => {
+            (format!("Sequence[{item}]"), format!("or_(*(_holds({column}, item) for item in {argument}))"))
+        }
         FilterComparison::Equal => (item, format!("{column} == {argument}")),
         FilterComparison::OneOf => (format!("Sequence[{item}]"), format!("{column}.in_({argument})")),
         FilterComparison::Contains => ("str".to_owned(), format!("{column}.icontains({argument}, autoescape=True)")),
@@ -348,7 +352,9 @@ fn while_conditions(project: &Project<'_>, names: &EntityNames<'_>, rules: &[&Ru
         RuleKind::DeleteOnlyWhen(condition) if !change => Some((rule, condition)),
         _ => None,
     });
-    wanted.map(|(rule, condition)| json!({ "test": conditions.violated(condition, &names.var), "text": python::text(rule.text.trim()) })).collect()
+    wanted
+        .map(|(rule, condition)| json!({ "test": conditions.violated(condition, &names.var), "text": python::text(rule.text.trim()) }))
+        .collect()
 }
 
 /// True when the entity's `find` returns a count beside the rows.

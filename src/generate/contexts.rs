@@ -80,7 +80,9 @@ fn whole(manifest: &Manifest, project: &Project<'_>, key: &str) -> Value {
             exported.sort_unstable();
             json!({ "entities": entities, "exported": exported })
         }
-        "project/readme" => json!({ "title": doc.title, "slug": doc.slug, "summary": doc.summary, "groups": groups(project), "pending": pending }),
+        "project/readme" => {
+            json!({ "title": doc.title, "slug": doc.slug, "summary": doc.summary, "groups": groups(project), "pending": pending })
+        }
         _ => json!({}),
     }
 }

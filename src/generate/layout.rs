@@ -166,7 +166,8 @@ fn expression(head: &str, text: &str, tail: &str, indent: usize, out: &mut Vec<S
         return;
     }
     let operators = operands(text);
-    let hugged = operators.len() == 2 && last_group(text).is_some_and(|(open, close)| close > open + 1 && fits(indent, &format!("{head}{}", &text[..=open])));
+    let hugged = operators.len() == 2
+        && last_group(text).is_some_and(|(open, close)| close > open + 1 && fits(indent, &format!("{head}{}", &text[..=open])));
     if operators.len() > 1 && !hugged && !head.ends_with('@') {
         let (open, close) = if head.is_empty() && tail == "," { (None, "") } else { (Some("("), ")") };
         let inner = if open.is_some() { indent + 4 } else { indent };

@@ -21,11 +21,13 @@ pub(super) fn files(
     prior: &Prior,
     render: impl Fn(&Value) -> Result<String, GenerateError>,
 ) -> Result<Vec<GeneratedFile>, GenerateError> {
-    let delivered: BTreeMap<&String, &Vec<u8>> =
-        prior.files.iter().filter(|(path, _)| path.strip_prefix(FOLDER).is_some_and(|name| !name.contains('/') && name.ends_with(".py"))).collect();
+    let delivered: BTreeMap<&String, &Vec<u8>> = prior
+        .files
+        .iter()
+        .filter(|(path, _)| path.strip_prefix(FOLDER).is_some_and(|name| !name.contains('/') && name.ends_with(".py")))
+        .collect();
     let before = earlier(prior, delivered.is_empty())?;
-    let mut files: Vec<GeneratedFile> =
-        delivered.iter().map(|(path, content)| file((*path).clone(), (*content).clone())).collect();
+    let mut files: Vec<GeneratedFile> = delivered.iter().map(|(path, content)| file((*path).clone(), (*content).clone())).collect();
     if before.tables != snapshot.tables {
         let (down, number) = head(&delivered);
         let revision = format!("{number:04}");
@@ -94,7 +96,8 @@ fn title(before: &Snapshot, after: &Snapshot) -> String {
         .map(|table| table.name.clone())
         .collect();
     let parts = [("create", added), ("drop", dropped), ("change", changed)];
-    let parts: Vec<String> = parts.iter().filter(|(_, names)| !names.is_empty()).map(|(verb, names)| format!("{verb} {}", names.join(", "))).collect();
+    let parts: Vec<String> =
+        parts.iter().filter(|(_, names)| !names.is_empty()).map(|(verb, names)| format!("{verb} {}", names.join(", "))).collect();
     let text = if parts.is_empty() { "reorder the tables".to_owned() } else { parts.join("; ") };
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
@@ -135,8 +138,10 @@ mod tests {
     }
 
     fn deliver(snapshot: &Snapshot, prior: &Prior) -> Prior {
-        let files = files(snapshot, &Neutral::new(), prior, |context| Ok(format!("revision = {}\ndown_revision = {}\n{context}", context["revision"], context["down_revision"])))
-            .expect("renders");
+        let files = files(snapshot, &Neutral::new(), prior, |context| {
+            Ok(format!("revision = {}\ndown_revision = {}\n{context}", context["revision"], context["down_revision"]))
+        })
+        .expect("renders");
         Prior { files: files.into_iter().map(|file| (file.path, file.content)).collect() }
     }
 
@@ -162,7 +167,10 @@ mod tests {
         let first = deliver(&snapshot(vec![table("books", &[("id", ColumnKind::Uuid, false)])]), &Prior::default());
         let changed = snapshot(vec![table("books", &[("id", ColumnKind::Uuid, false), ("title", ColumnKind::Text, true)])]);
         let second = deliver(&changed, &first);
-        assert_eq!(paths(&second), ["migrations/tables.json", "migrations/versions/0001_initial.py", "migrations/versions/0002_change_books.py"]);
+        assert_eq!(
+            paths(&second),
+            ["migrations/tables.json", "migrations/versions/0001_initial.py", "migrations/versions/0002_change_books.py"]
+        );
         let old = "migrations/versions/0001_initial.py";
         assert_eq!(second.files[old], first.files[old]);
         let text = String::from_utf8_lossy(&second.files["migrations/versions/0002_change_books.py"]).into_owned();

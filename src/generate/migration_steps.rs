@@ -84,7 +84,9 @@ fn create<'t>(table: &'t Table, there: &BTreeSet<&str>, steps: &mut Steps) -> Ve
         alter
     }));
     steps.lines.push(")".to_owned());
-    steps.lines.extend(table.indexes.iter().map(|key| format!("op.create_index(\"{}\", \"{}\", [{}])", key.name, table.name, list(&key.columns))));
+    steps
+        .lines
+        .extend(table.indexes.iter().map(|key| format!("op.create_index(\"{}\", \"{}\", [{}])", key.name, table.name, list(&key.columns))));
     table.foreign_keys.iter().filter(|key| late.contains(&key.name)).map(|key| (table, key)).collect()
 }
 
@@ -100,7 +102,8 @@ fn parts(table: &Table, indexes: bool, alter: &mut dyn FnMut(&ForeignKey) -> boo
             key.column, key.table, key.target, key.name, key.on_delete
         ));
     }
-    lines.extend(table.checks.iter().map(|check| format!("    sa.CheckConstraint({}, name=\"{}\"),", python::text(&check.sql), check.name)));
+    lines
+        .extend(table.checks.iter().map(|check| format!("    sa.CheckConstraint({}, name=\"{}\"),", python::text(&check.sql), check.name)));
     if indexes {
         lines.extend(table.indexes.iter().map(|key| format!("    sa.Index(\"{}\", {}),", key.name, list(&key.columns))));
     }
@@ -255,7 +258,9 @@ fn altered_column(table: &Table, old: &Column, new: &Column, neutral: &Neutral, 
         if let Some(value) = value.filter(|_| !new.nullable) {
             let sql = format!("UPDATE {} SET {1} = {value} WHERE {1} IS NULL", quoted(&table.name), quoted(&new.name));
             steps.lines.push(format!("op.execute({})", python::text(&sql)));
-            steps.notes.push(format!("Rows without `{}.{}` get `{value}`; change it here if another value is right.", table.name, new.name));
+            steps
+                .notes
+                .push(format!("Rows without `{}.{}` get `{value}`; change it here if another value is right.", table.name, new.name));
         }
     } else {
         arguments.push(format!("existing_nullable={}", if old.nullable { "True" } else { "False" }));

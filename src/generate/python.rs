@@ -91,7 +91,8 @@ pub(super) fn typed(json: &Value, field_type: &FieldType) -> String {
 /// The documentation text of a module, class or function: escaped, its lines at most `width` wide.
 pub(super) fn doc(text: &str, indent: usize) -> String {
     let escaped = text.trim().replace('\\', "\\\\").replace("\"\"\"", "'''").replace('\0', "");
-    let escaped: String = escaped.chars().map(|letter| if is_invisible(letter) || (letter.is_control() && letter != '\n') { ' ' } else { letter }).collect();
+    let escaped: String =
+        escaped.chars().map(|letter| if is_invisible(letter) || (letter.is_control() && letter != '\n') { ' ' } else { letter }).collect();
     let mut escaped = escaped.trim().to_owned();
     if escaped.ends_with('"') {
         escaped.push(' ');

@@ -40,7 +40,9 @@ impl<'r> Renderer<'r> {
 
     fn unit(&self, unit: &Unit<'_>, prior: &Prior) -> Result<Vec<GeneratedFile>, GenerateError> {
         if unit.key == "migration" {
-            return migration::files(&tables::snapshot(self.project), &tables::neutral(self.project), prior, |context| self.text("migrations/version.py.j2", context));
+            return migration::files(&tables::snapshot(self.project), &tables::neutral(self.project), prior, |context| {
+                self.text("migrations/version.py.j2", context)
+            });
         }
         let context = contexts::context(self.pack.manifest(), self.project, unit)?;
         let mut files = Vec::with_capacity(unit.files.len());
@@ -155,6 +157,24 @@ const PARAMETER_NAMES: &[&str] =
     &["BooleanText", "IntegerText", "NumberText", "integer_key", "page_size", "rows_before", "separated", "skipped_rows", "uuid_key"];
 
 const WIRE_NAMES: &[&str] = &[
-    "AsNumber", "Boolean", "Date", "Double", "Email", "Float", "Instant", "Int32", "Int64", "Integer", "Json", "NotNull", "Payload", "Text", "Time",
-    "Unique", "Url", "Uuid", "absent", "formatted",
+    "AsNumber",
+    "Boolean",
+    "Date",
+    "Double",
+    "Email",
+    "Float",
+    "Instant",
+    "Int32",
+    "Int64",
+    "Integer",
+    "Json",
+    "NotNull",
+    "Payload",
+    "Text",
+    "Time",
+    "Unique",
+    "Url",
+    "Uuid",
+    "absent",
+    "formatted",
 ];

@@ -25,8 +25,20 @@ pub(super) fn annotation(classes: &Classes, shape: &Shape, travels: Travels) -> 
 /// The annotation of a shape without `None`.
 pub(super) fn base(classes: &Classes, shape: &Shape, travels: Travels) -> String {
     match &shape.kind {
-        ShapeKind::Any => if travels == Travels::Json { "Json".to_owned() } else { "Text".to_owned() },
-        ShapeKind::Boolean => if travels == Travels::Json { "Boolean".to_owned() } else { "Annotated[bool, BooleanText]".to_owned() },
+        ShapeKind::Any => {
+            if travels == Travels::Json {
+                "Json".to_owned()
+            } else {
+                "Text".to_owned()
+            }
+        }
+        ShapeKind::Boolean => {
+            if travels == Travels::Json {
+                "Boolean".to_owned()
+            } else {
+                "Annotated[bool, BooleanText]".to_owned()
+            }
+        }
         ShapeKind::Integer { format, limits, values } => integer(format.as_deref(), limits, values, travels),
         ShapeKind::Number { format, limits } => number(format.as_deref(), limits, travels),
         ShapeKind::Text { format, limits, values } => text(format.as_deref(), limits, values),

@@ -187,7 +187,10 @@ pub(super) fn table(project: &Project<'_>, names: &EntityNames<'_>) -> Table {
 fn column(project: &Project<'_>, names: &EntityNames<'_>, field: &Field) -> Column {
     let stored = python::stored_type(project, &field.field_type);
     let reference = matches!(field.field_type, FieldType::Reference { .. });
-    let numbered = field.primary_key && field.source == FieldSource::OnCreate && !reference && matches!(stored, FieldType::Integer | FieldType::BigInteger);
+    let numbered = field.primary_key
+        && field.source == FieldSource::OnCreate
+        && !reference
+        && matches!(stored, FieldType::Integer | FieldType::BigInteger);
     let source = if reference { key_field(project, &field.field_type).unwrap_or(field) } else { field };
     Column {
         name: names.attribute(&field.name).to_owned(),

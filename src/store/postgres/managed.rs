@@ -104,6 +104,18 @@ impl Managed {
         self.users.unlock().map_err(StoreError::file("unlock", self.folder.join("users.lock")))
     }
 
+    /// Leaves the server and, when it was the last to use it, deletes its data.
+    #[cfg(test)]
+    pub(super) async fn discard(self) -> Result<(), StoreError> {
+        let control = open_lock(&self.folder.join("control.lock"))?;
+        lock(&control).await?;
+        if self.users.try_lock().is_ok() {
+            self.server.stop("immediate").await?;
+            fs::remove_dir_all(&self.server.home).map_err(StoreError::file("remove", &self.server.home))?;
+        }
+        Ok(())
+    }
+
     /// Makes the owner and the database, once.
     async fn prepare_database(&self) -> Result<(), StoreError> {
         if PgConnection::connect_with(&self.options()).await.is_ok() {

@@ -15,13 +15,15 @@ use crate::model::id::LOCAL_ORGANIZATION;
 /// The owner of every test database.
 const OWNER: &str = "specwave_test";
 const OWNER_PASSWORD: &str = "specwave-test";
+/// Databases of earlier tests, of some 8 MB each, beyond which the shared server is made anew.
+const DATABASES_MAX: i64 = 200;
 /// Serialises the making of the template across test processes.
 const TEMPLATE_LOCK: i64 = 0x7370_6563_7465_7374;
 
 /// Superuser options; kept for the whole process, as each test has a runtime of its own.
 static SERVER: OnceCell<(PgConnectOptions, String)> = OnceCell::const_new();
 
-/// A store on a new database. The connections are this runtime's; the database is dropped by the next test process.
+/// A store on a new database. The connections are this runtime's; the database stays until there are too many.
 pub(crate) async fn store() -> Postgres {
     let (superuser, template) = SERVER.get_or_init(server).await;
     let name = format!("{template}_{}", uuid::Uuid::now_v7().simple());
@@ -99,7 +101,7 @@ async fn server() -> (PgConnectOptions, String) {
     let superuser = if let Ok(url) = std::env::var("SPECWAVE_TEST_DATABASE_URL") {
         PgConnectOptions::from_str(&url).unwrap()
     } else {
-        let managed = Managed::start(&shared_folder(), false).await.unwrap();
+        let managed = shared_server().await;
         let options = managed.superuser_options("postgres");
         // Never left, for tests of this process may still need the server; another process's tests adopt what stays.
         std::mem::forget(managed);
@@ -113,7 +115,6 @@ async fn server() -> (PgConnectOptions, String) {
     sqlx::query("select pg_reload_conf()").execute(&mut connection).await.unwrap();
     roles::create_owner(&mut connection, OWNER, OWNER_PASSWORD).await.unwrap();
     let template = format!("specwave_test_{}", migrate::fingerprint());
-    drop_abandoned(&mut connection, &template).await;
     roles::create_database(&mut connection, &template, OWNER).await.unwrap();
     Postgres::connect_with(owner(&superuser, &template), None, 2).await.unwrap().pool.close().await;
     connection.close().await.unwrap();
@@ -127,16 +128,15 @@ fn shared_folder() -> std::path::PathBuf {
     directories::ProjectDirs::from("", "", "specwave").unwrap().cache_dir().join("tests")
 }
 
-/// Drops test databases that nobody is connected to and that are older than ten minutes, and templates of other versions of the tables.
-async fn drop_abandoned(connection: &mut PgConnection, template: &str) {
-    let query = "select datname::text from pg_database d where datname like 'specwave\\_test\\_%' and datname <> $1 \
-                 and not exists (select from pg_stat_activity a where a.datid = d.oid) limit 100";
-    let names: Vec<String> = sqlx::query_scalar(query).bind(template).fetch_all(&mut *connection).await.unwrap();
-    for name in names {
-        let made = name.rsplit('_').next().and_then(|id| uuid::Uuid::parse_str(id).ok()).and_then(|id| id.get_timestamp());
-        let age_secs = made.map_or(u64::MAX, |made| uuid::Timestamp::now(uuid::NoContext).to_unix().0.saturating_sub(made.to_unix().0));
-        if age_secs > 600 {
-            drop(sqlx::query(AssertSqlSafe(format!("drop database if exists {name}"))).execute(&mut *connection).await);
-        }
+/// The shared server, made anew when too many databases of earlier tests are left: dropping them one by one costs a checkpoint each.
+async fn shared_server() -> Managed {
+    let managed = Managed::start(&shared_folder(), false).await.unwrap();
+    let mut connection = PgConnection::connect_with(&managed.superuser_options("postgres")).await.unwrap();
+    let databases: i64 = sqlx::query_scalar("select count(*) from pg_database").fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    if databases <= DATABASES_MAX {
+        return managed;
     }
+    managed.discard().await.unwrap();
+    Managed::start(&shared_folder(), false).await.unwrap()
 }
