@@ -6,7 +6,7 @@ use crate::model::entity::{Field, FieldSource};
 use crate::model::{Entity, FieldType, OnDelete, SpecDocument, Subject};
 
 use super::about_rules::field_words;
-use super::link::{Candidate, Sense, each_word, list};
+use super::link::{Candidate, Sense, UNEXPLAINED_PERCENT, each_word, list};
 
 pub(super) fn candidates(document: &SpecDocument) -> Vec<Candidate> {
     let mut found = Vec::new();
@@ -29,6 +29,7 @@ fn candidate(entity: &Entity, field: &Field, because: &str, must: Vec<Vec<String
         may,
         numbers: Vec::new(),
         explained_min: 2,
+        unexplained_percent: UNEXPLAINED_PERCENT,
         sense,
     }
 }

@@ -3,16 +3,19 @@
 use crate::model::operation::{Behaviour, Status};
 use crate::model::{Operation, SpecDocument, Subject};
 
+use super::about_rules::field_words;
 use super::link::{Candidate, Sense, each_word, list};
 use super::words::words;
 
 pub(super) fn candidates(document: &SpecDocument) -> Vec<Candidate> {
-    document.operations.iter().flat_map(operation).collect()
+    document.operations.iter().flat_map(|one| operation(document, one)).collect()
 }
 
-fn operation(operation: &Operation) -> Vec<Candidate> {
+/// An operation is meant only by a sentence without any other meaningful word.
+fn operation(document: &SpecDocument, operation: &Operation) -> Vec<Candidate> {
     let Some(entity) = operation.behaviour.entity() else { return Vec::new() };
-    let mut may = list(&["answer", "return", "respond", "status", "code", "client", "user", "caller", "reader", "anyone", "given", "row"]);
+    let mut may =
+        list(&["answer", "return", "respond", "status", "code", "client", "user", "caller", "reader", "anyone", "given", "row", "new"]);
     let verbs: Vec<String> = match &operation.behaviour {
         Behaviour::List(behaviour) => {
             let narrowed = behaviour.filters.iter().map(|filter| &filter.field).chain(behaviour.sort.iter().flat_map(|sort| &sort.fields));
@@ -32,7 +35,13 @@ fn operation(operation: &Operation) -> Vec<Candidate> {
         Behaviour::Replace(_) => list(&["replace"]),
         Behaviour::Patch(_) => list(&["change", "update", "edit", "modify"]),
         Behaviour::Delete(_) => list(&["delete", "remove"]),
-        Behaviour::Act { .. } => operation.path.rsplit('/').next().map(words).unwrap_or_default(),
+        Behaviour::Act { set, .. } => {
+            let written =
+                document.entity(entity).into_iter().flat_map(|entity| set.iter().flat_map(|(field, _)| field_words(entity, field)));
+            may.extend(written);
+            may.extend(set.iter().filter_map(|(_, value)| value.as_str()).flat_map(words));
+            operation.path.rsplit('/').next().map(words).unwrap_or_default()
+        }
         Behaviour::Underivable { .. } => return Vec::new(),
     };
     let codes: Vec<String> = operation.responses.iter().filter_map(|response| code(response.status)).collect();
@@ -40,7 +49,16 @@ fn operation(operation: &Operation) -> Vec<Candidate> {
         let mut groups = each_word(entity);
         groups.push(verbs.clone());
         groups.extend(must);
-        Candidate { subject: Subject::Operation(operation.key.clone()), because, must: groups, may, numbers, explained_min: 2, sense }
+        Candidate {
+            subject: Subject::Operation(operation.key.clone()),
+            because,
+            must: groups,
+            may,
+            numbers,
+            explained_min: 2,
+            unexplained_percent: 0,
+            sense,
+        }
     };
     let mut found = Vec::new();
     if codes.iter().any(|code| code == "404") {

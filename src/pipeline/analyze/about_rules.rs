@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::model::rule::{Comparison, Condition, Expression};
 use crate::model::{Entity, FieldType, Rule, RuleKind, SpecDocument, Subject};
 
-use super::link::{Candidate, Sense, each_word, list};
+use super::link::{Candidate, Sense, UNEXPLAINED_PERCENT, each_word, list};
 use super::words::words;
 
 const REFUSED: &[&str] = &["refused", "rejected", "error", "conflict", "409", "422", "invalid", "answer", "answered", "status"];
@@ -30,6 +30,7 @@ fn candidate(document: &SpecDocument, entity: &Entity, rule: &Rule) -> Vec<Candi
             may: vocabulary,
             numbers,
             explained_min,
+            unexplained_percent: UNEXPLAINED_PERCENT,
             sense,
         }
     };
@@ -38,7 +39,8 @@ fn candidate(document: &SpecDocument, entity: &Entity, rule: &Rule) -> Vec<Candi
             comparison(entity, condition).map(|(must, may, sense)| base(must, may, 3, sense)).into_iter().collect()
         }
         RuleKind::RequiredWhen { field, when } => {
-            let mut may = list(&["set", "given", "filled", "required", "carry", "needs", "need", "present"]);
+            let mut may =
+                list(&["set", "given", "filled", "required", "carry", "needs", "need", "present", "say", "state", "name", "show"]);
             may.extend(condition_words(entity, when));
             may.extend(field_words(entity, field));
             let must = vec![field_words(entity, field), values(when)];
@@ -77,13 +79,14 @@ fn candidate(document: &SpecDocument, entity: &Entity, rule: &Rule) -> Vec<Candi
     }
 }
 
-/// A field compared with another field, or with today or now: the sentence must compare them the same way round.
+/// A field compared with another field, with today or now, or with a sum: the sentence must compare them the same way.
 fn comparison(entity: &Entity, condition: &Condition) -> Option<(Vec<Vec<String>>, Vec<String>, Sense)> {
     let Condition::Compare { left: Expression::Field(left), comparison, right } = condition else { return None };
     let first = field_words(entity, left);
     let second = match right {
         Expression::Field(right) => field_words(entity, right),
         Expression::Today | Expression::Now => list(&["today", "now", "past", "future", "present"]),
+        Expression::Arithmetic { .. } if *comparison == Comparison::Equal => return arithmetic(entity, left, right),
         _ => return None,
     };
     let greater = match comparison {
@@ -93,6 +96,33 @@ fn comparison(entity: &Entity, condition: &Condition) -> Option<(Vec<Vec<String>
     };
     let may = list(&["greater", "more", "above", "after", "later", "less", "below", "before", "earlier", "lie", "lies", "equal", "exceed"]);
     Some((vec![first.clone(), second.clone()], may, Sense::Greater { first, second, greater }))
+}
+
+/// A field that is computed from others: each is named by a word that the others do not share.
+fn arithmetic(entity: &Entity, left: &str, right: &Expression) -> Option<(Vec<Vec<String>>, Vec<String>, Sense)> {
+    let mut names = vec![left];
+    let mut operators = Vec::new();
+    let mut open = vec![right];
+    while let Some(expression) = open.pop() {
+        match expression {
+            Expression::Field(field) => names.push(field),
+            Expression::Arithmetic { left, operator, right } => {
+                operators.push(*operator);
+                open.extend([left.as_ref(), right.as_ref()]);
+            }
+            Expression::Literal(_) | Expression::Today | Expression::Now => return None,
+        }
+    }
+    let all: Vec<Vec<String>> = names.iter().map(|name| field_words(entity, name)).collect();
+    let own = |at: usize| {
+        let others = || all.iter().enumerate().filter(move |(other, _)| *other != at).flat_map(|(_, words)| words);
+        let own: Vec<String> = all[at].iter().filter(|word| !others().any(|other| other == *word)).cloned().collect();
+        if own.is_empty() { all[at].clone() } else { own }
+    };
+    let must = (0..all.len()).map(own).collect();
+    let mut may: Vec<String> = all.concat();
+    may.extend(list(&["sum", "plus", "add", "times", "product", "multiplied", "minus", "difference", "equal"]));
+    Some((must, may, Sense::Arithmetic { operators }))
 }
 
 fn unique(
@@ -152,6 +182,9 @@ pub(super) fn field_words(entity: &Entity, field: &str) -> Vec<String> {
     found.extend(list(extra));
     if let Some(FieldType::Reference { entity, .. }) = entity.field(field).map(|field| &field.field_type) {
         found.extend(words(entity));
+    }
+    if found.iter().any(|word| word == "because" || word == "reason") {
+        found.extend(list(&["why", "reason", "because"]));
     }
     found
 }

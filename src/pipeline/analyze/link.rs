@@ -47,6 +47,8 @@ pub(super) struct Candidate {
     pub(super) numbers: Vec<String>,
     /// How many meaningful words are explained at least.
     pub(super) explained_min: usize,
+    /// How many of a hundred meaningful words may stay unexplained.
+    pub(super) unexplained_percent: usize,
     pub(super) sense: Sense,
 }
 
@@ -62,9 +64,14 @@ pub(super) enum Sense {
     Moves { states: Vec<String>, edges: Vec<(String, String)> },
     /// It compares; true means that the word of the first is the greater one.
     Greater { first: Vec<String>, second: Vec<String>, greater: bool },
+    /// It names the operation that makes a sum, product or difference.
+    Arithmetic { operators: Vec<char> },
     /// Its numbers are these bounds.
     Range { min: Option<String>, max: Option<String> },
 }
+
+/// At most one meaningful word in four stays unexplained.
+pub(super) const UNEXPLAINED_PERCENT: usize = 25;
 
 /// How a sentence fits a candidate.
 enum Fit {
@@ -124,7 +131,7 @@ impl Candidate {
         let meaningful = salient(words);
         let explained = meaningful.iter().filter(|word| word.starts_with(|c: char| c.is_ascii_digit()) || explains(word)).count();
         let unexplained = meaningful.len() - explained;
-        if explained < self.explained_min || 4 * unexplained > meaningful.len() {
+        if explained < self.explained_min || 100 * unexplained > self.unexplained_percent * meaningful.len() {
             return Fit::Other;
         }
         match self.sense.agrees(words) {
@@ -170,6 +177,14 @@ impl Sense {
                 let swapped = place(words, second)? < place(words, first)?;
                 let same = (says_greater != denied) != swapped;
                 (same == *greater).then_some(true)
+            }
+            Self::Arithmetic { operators } => {
+                let named = |operator: &char| match operator {
+                    '+' => has(&["sum", "plus", "sums", "add", "adds"]),
+                    '*' => has(&["times", "product", "multiplied"]),
+                    _ => has(&["minus", "difference"]),
+                };
+                (!denied && operators.iter().all(named)).then_some(true)
             }
             Self::Range { min, max } => range(words, min.as_deref(), max.as_deref(), denied),
         }

@@ -46,6 +46,45 @@ fn criteria_that_restate_something_checked_are_linked_to_it() {
 }
 
 #[test]
+fn sums_and_reasons_and_effects_of_actions_are_recognised() {
+    let mut document = bookshop();
+    let text = FieldType::Text;
+    let sum = Expression::Arithmetic {
+        left: Box::new(Expression::Field("goods_total".to_owned())),
+        operator: '+',
+        right: Box::new(Expression::Field("shipping_total".to_owned())),
+    };
+    let names = ["goods_total", "shipping_total", "grand_total"].map(|name| field(name, FieldType::Integer));
+    book(&mut document).fields.extend(names);
+    book(&mut document).fields.push(field("retired_because", text));
+    let because = RuleKind::RequiredWhen { field: "retired_because".to_owned(), when: sample::is("status", "retired") };
+    document.rules =
+        vec![rule("Book", 50, "sum", RuleKind::Check(compare("grand_total", Comparison::Equal, sum))), rule("Book", 51, "reason", because)];
+    let Some(Behaviour::Act { set, .. }) = document
+        .operations
+        .iter_mut()
+        .map(|operation| &mut operation.behaviour)
+        .find(|behaviour| matches!(behaviour, Behaviour::Act { .. }))
+    else {
+        panic!("the bookshop has an action")
+    };
+    set.push(("published_on".to_owned(), "today".into()));
+    let mut check = |text: &str, expect: Option<&str>| {
+        document.statements = vec![statement(70, StatementOrigin::Criterion, text)];
+        let analysis = analyze(&document);
+        let found = analysis.requirements.iter().find(|requirement| requirement.position == Some(Position::line(70))).unwrap();
+        let subject = (!matches!(found.subject, Subject::Statement(_))).then(|| found.subject.to_string());
+        assert_eq!(subject.as_deref(), expect, "{text}");
+    };
+    check("The grand total of a book is the sum of its goods and its shipping.", Some("rule:Book/sum"));
+    check("The grand total of a book is the product of its goods and its shipping.", None);
+    check("The grand total of a book is the sum of its goods.", None);
+    check("A retired book says why it was retired.", Some("rule:Book/reason"));
+    check("A retired book has a date.", Some("operation:POST /books/{id}/retire"));
+    check("A retired book has a buyer.", None);
+}
+
+#[test]
 fn criteria_that_say_something_else_stay_unverified() {
     check("A draft is only visible to its author.", "statement-unverified");
     check("The shop sends a mail when a book is published.", "statement-unverified");
