@@ -8,7 +8,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::findings;
 use crate::dag::Graph;
-use crate::model::{Finding, Plan, RequirementClass, Role, SpecFormat, Subject, Task};
+use crate::model::{Finding, Plan, RequirementClass, SpecFormat, Subject, Task};
 use crate::pipeline::plan::PlanError;
 use crate::pipeline::schedule;
 

@@ -27,7 +27,8 @@ pub(super) fn fit(sections: Vec<Blueprint>) -> (Vec<Blueprint>, Vec<Finding>) {
             Some(last) if section.criteria.len() < CRITERIA_MIN && last.criteria.len() < CRITERIA_MAX && last.phase == section.phase => {
                 let message = format!("“{}” is too small for a task and joins “{}”", section.title, last.title);
                 findings.push(Finding::info("unit-merged", message, section.position, "nothing is lost; add detail to keep it apart"));
-                last.description = format!("{} Also: {}.", last.description, section.title).trim().to_owned();
+                let separator = if last.description.is_empty() { "" } else { " " };
+                last.description = format!("{}{separator}Also: {}.", last.description, section.title);
                 last.criteria.extend(section.criteria);
                 last.subjects.extend(section.subjects);
             }

@@ -1,5 +1,7 @@
 //! Values that cannot exist: empty ranges, defaults outside of them, checks that leave nothing over.
 
+use std::cmp::Ordering;
+
 use serde_json::{Number, Value};
 
 use crate::model::entity::Field;
@@ -45,15 +47,15 @@ impl Range {
     }
 
     fn and(self, other: Self) -> Self {
-        let (low, low_open) = if other.low > self.low {
-            (other.low, other.low_open)
-        } else {
-            (self.low, self.low_open || other.low == self.low && other.low_open)
+        let (low, low_open) = match other.low.total_cmp(&self.low) {
+            Ordering::Greater => (other.low, other.low_open),
+            Ordering::Equal => (self.low, self.low_open || other.low_open),
+            Ordering::Less => (self.low, self.low_open),
         };
-        let (high, high_open) = if other.high < self.high {
-            (other.high, other.high_open)
-        } else {
-            (self.high, self.high_open || other.high == self.high && other.high_open)
+        let (high, high_open) = match other.high.total_cmp(&self.high) {
+            Ordering::Less => (other.high, other.high_open),
+            Ordering::Equal => (self.high, self.high_open || other.high_open),
+            Ordering::Greater => (self.high, self.high_open),
         };
         Self { low, low_open, high, high_open }
     }

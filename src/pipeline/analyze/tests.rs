@@ -170,12 +170,12 @@ fn what_is_said_twice_counts_once() {
 
 #[test]
 fn classes_follow_section_and_words() {
+    use RequirementClass as C;
+    use StatementOrigin as O;
     let check = |origin, text: &str, class, priority| {
         let statement = statement(1, origin, text);
         assert_eq!((classify::class(&statement), classify::priority(text)), (class, priority), "{text}");
     };
-    use RequirementClass as C;
-    use StatementOrigin as O;
     check(O::Criterion, "An author can be followed.", C::Functional, 3);
     check(O::Criterion, "A search must answer within 200 milliseconds.", C::Performance, 2);
     check(O::NonFunctional, "Passwords are stored encrypted.", C::Security, 3);
