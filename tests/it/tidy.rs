@@ -31,11 +31,10 @@ const LINES_MAX: usize = 600;
 const LINES_LISTED: usize = 400;
 const LONG_FILES: &[(&str, &str)] = &[
     ("src/config.rs", "every setting with its default, origin and check, and one table of them"),
-    ("src/engine/tests.rs", "one scenario after the other of a run's units: retries, leases, resets, cancellation"),
     ("src/exec/output/tests.rs", "one scenario after the other of delivering into a directory"),
+    ("src/generate/context_router.rs", "what each template of the transport layer is given, operation by operation"),
     ("src/generate/layout.rs", "what a template needs to know of one project, as one structure"),
     ("src/generate/project.rs", "the specification as one target sees it, names resolved once"),
-    ("src/ingest/names.rs", "the reserved words of every target, as tables"),
     ("src/ingest/openapi/entities.rs", "how a schema becomes an entity, field by field"),
 ];
 

@@ -202,7 +202,7 @@ fn condition_words(entity: &Entity, condition: &Condition) -> Vec<String> {
                 }
             }
             Condition::OneOf { field, .. } | Condition::Present(field) | Condition::Absent(field) => {
-                found.extend(field_words(entity, field))
+                found.extend(field_words(entity, field));
             }
             Condition::All(parts) | Condition::Any(parts) => open.extend(parts),
         }
