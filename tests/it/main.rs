@@ -7,4 +7,5 @@ mod generated;
 mod output;
 mod plan;
 mod probe;
+mod prose;
 mod tidy;
