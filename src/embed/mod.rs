@@ -35,7 +35,8 @@ pub trait Embedder: Send + Sync {
     /// Numbers in a vector.
     fn dimension(&self) -> usize;
 
-    /// Cosines of this value and above mean "similar enough to be worth reading"; measured on the labelled set of `learning`.
+    /// The cosine of two units' texts from which on they are the same sort of work, and worth showing to each other. Measured
+    /// on a labelled set. Questions of a few words score lower: a search by words has no threshold unless one is given.
     fn similar_from(&self) -> f32;
 
     /// Turns at most [`TEXTS_MAX`] texts into vectors.

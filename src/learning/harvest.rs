@@ -133,7 +133,7 @@ impl Harvest<'_> {
         }
         let ident = task.key.rsplit('/').next()?;
         let entity = self.doc.entities.iter().find(|entity| entity.ident == ident)?;
-        Some(format!("{}. {} {}", task.title, task.description, words::entity(self.doc, entity)))
+        Some(words::entity(self.doc, entity, task))
     }
 
     /// What failed, so that the next one does not.

@@ -2,8 +2,8 @@
 //! first few hundred of them; sorts of work are named the way people ask for them (`paginated list endpoint`).
 
 use crate::model::entity::{FieldSource, Limits};
-use crate::model::operation::{Binding, FilterComparison, ListBehaviour, RowBehaviour, Status};
-use crate::model::{Behaviour, Entity, Field, FieldType, OnDelete, Operation, Rule, RuleKind, SpecDocument, Task};
+use crate::model::operation::{Binding, Filter as Narrowing, FilterComparison, ListBehaviour, RowBehaviour, Status};
+use crate::model::{Behaviour, Entity, Field, FieldType, OnDelete, Operation, Rule, RuleKind, SpecDocument, Task, TaskType};
 
 /// An operation: its sort, what it reads or changes, how it narrows, orders and pages, and what it refuses.
 pub fn operation(doc: &SpecDocument, operation: &Operation) -> String {
@@ -18,7 +18,7 @@ pub fn operation(doc: &SpecDocument, operation: &Operation) -> String {
         Behaviour::Patch(row) => sentences.extend(row_work("Changes only the given fields of", row, &thing)),
         Behaviour::Delete(row) => sentences.extend(row_work("Deletes", row, &thing)),
         Behaviour::Act { row, set } => {
-            let fields: Vec<&str> = set.iter().map(|(field, _)| field.as_str()).collect();
+            let fields: Vec<String> = set.iter().map(|(field, _)| spaced(field)).collect();
             sentences.extend(row_work(&format!("Sets {} of", listed(&fields)), row, &thing));
         }
         Behaviour::Underivable { reason } => sentences.push(reason.clone()),
@@ -67,18 +67,21 @@ fn sort(operation: &Operation) -> String {
 
 fn listing(list: &ListBehaviour, thing: &str) -> Vec<String> {
     let mut sentences = vec![format!("Lists {thing} rows{}", nested(&list.path))];
-    let narrowed = |filter: &crate::model::operation::Filter| match filter.comparison {
-        FilterComparison::Equal => filter.field.clone(),
-        FilterComparison::OneOf => format!("one of several {}", filter.field),
-        FilterComparison::Contains => format!("text in {}", filter.field),
-        FilterComparison::AtLeast => format!("least {}", filter.field),
-        FilterComparison::AtMost => format!("greatest {}", filter.field),
+    let narrowed = |filter: &Narrowing| {
+        let field = spaced(&filter.field);
+        match filter.comparison {
+            FilterComparison::Equal => field,
+            FilterComparison::OneOf => format!("one of several {field}"),
+            FilterComparison::Contains => format!("text in {field}"),
+            FilterComparison::AtLeast => format!("least {field}"),
+            FilterComparison::AtMost => format!("greatest {field}"),
+        }
     };
     if !list.filters.is_empty() {
         sentences.push(format!("Filtered by {}", listed(&list.filters.iter().map(narrowed).collect::<Vec<_>>())));
     }
     if let Some(sort) = &list.sort {
-        sentences.push(format!("Sorted by {}", listed(&sort.fields)));
+        sentences.push(format!("Sorted by {}", listed(&sort.fields.iter().map(|field| spaced(field)).collect::<Vec<_>>())));
     }
     if let Some(paging) = &list.paging {
         let how = if paging.pages { "page number" } else { "offset" };
@@ -109,17 +112,28 @@ fn refusals(doc: &SpecDocument, operation: &Operation, entity: &str) -> Vec<Stri
             sentences.push(words.to_owned());
         }
     }
-    let writes = matches!(operation.behaviour.verb(), "create" | "replace" | "patch" | "act");
     let deletes = operation.behaviour.verb() == "delete";
-    for rule in doc.rules.iter().filter(|rule| rule.entity == entity) {
-        if matches!(rule.kind, RuleKind::DeleteOnlyWhen(_)) == deletes && (writes || deletes) {
-            sentences.push(format!("Rule: {}", rule.text));
-        }
+    for rule in doc.rules.iter().filter(|rule| rule.entity == entity && breaks(&operation.behaviour, &rule.kind)) {
+        sentences.push(format!("Rule: {}", rule.text));
     }
     if deletes && doc.entities.iter().any(|other| references(other, entity)) {
         sentences.push("Refused with 409 while other rows refer to it".to_owned());
     }
     sentences
+}
+
+/// True when a request of that sort can break a rule of that kind.
+fn breaks(behaviour: &Behaviour, rule: &RuleKind) -> bool {
+    let verb = behaviour.verb();
+    match rule {
+        RuleKind::DeleteOnlyWhen(_) => verb == "delete",
+        RuleKind::Immutable { .. } | RuleKind::ChangeOnlyWhen(_) => matches!(verb, "replace" | "patch"),
+        RuleKind::Transitions { .. } => matches!(verb, "replace" | "patch" | "act"),
+        RuleKind::Unique(_) => matches!(verb, "create" | "replace" | "patch"),
+        RuleKind::Check(_) | RuleKind::RequiredWhen { .. } | RuleKind::Implies { .. } | RuleKind::AtMost { .. } => {
+            matches!(verb, "create" | "replace" | "patch" | "act")
+        }
+    }
 }
 
 fn references(other: &Entity, entity: &str) -> bool {
@@ -130,10 +144,15 @@ fn references(other: &Entity, entity: &str) -> bool {
     other.fields.iter().any(refers)
 }
 
-/// An entity: what it is, its fields with type and constraints, its relations and rules.
-pub fn entity(doc: &SpecDocument, entity: &Entity) -> String {
+/// A unit about an entity: what sort of work it is, then the entity's fields with type and constraints, relations and rules.
+pub fn entity(doc: &SpecDocument, entity: &Entity, task: &Task) -> String {
     let name = spaced(&entity.name);
-    let mut sentences = vec![format!("Data model and database table of {name}"), entity.description.clone()];
+    let sort = match task.task_type {
+        TaskType::Schema => format!("Request and response schemas with validation of {name}"),
+        TaskType::Crud => format!("Service with queries, changes and business rules of {name}"),
+        _ => format!("Data model and database table of {name}"),
+    };
+    let mut sentences = vec![sort, task.title.clone(), task.description.clone(), entity.description.clone()];
     let own = entity.fields.iter().filter(|field| !field.primary_key && field.source == FieldSource::Client);
     sentences.push(format!("Fields: {}", own.map(field).collect::<Vec<_>>().join("; ")));
     let rules: Vec<&Rule> = doc.rules.iter().filter(|rule| rule.entity == entity.name).collect();

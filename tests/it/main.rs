@@ -8,4 +8,5 @@ mod output;
 mod plan;
 mod probe;
 mod prose;
+mod retrieval;
 mod tidy;
