@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use super::{cut, words};
 use crate::model::{
-    CheckResult, Operation, OrganizationId, Pattern, PatternId, PatternKind, Plan, Role, RunId, SpecDocument, SpecFormat, Task, TaskType,
-    Verdict,
+    CheckResult, Operation, OrganizationId, Pattern, PatternId, PatternKind, Plan, Requirement, Role, RunId, SpecDocument, SpecFormat,
+    Subject, Task, TaskType, Verdict,
 };
+use crate::redact::redact;
 
 /// Under this name all ids of patterns are made (RFC 9562, version 5).
 const NAMESPACE: Uuid = Uuid::from_u128(0x5e3a_96c2_7f0b_5d41_9b86_2d1c_43f7_a0e5);
@@ -50,22 +51,44 @@ pub struct UnitResult {
 }
 
 impl Harvest<'_> {
-    /// Every pattern of the run. Units without a check are passed over: nothing is known about them. Same run, same patterns.
+    /// Every pattern of the run. A unit (or an operation of it) whose own check failed becomes a warning. What passed is kept
+    /// only where no check of the whole project failed and at least one check speaks for it. Same run, same patterns.
     pub fn patterns(&self) -> Vec<Pattern> {
         let mut patterns = Vec::new();
         for unit in self.units {
             let Some(task) = self.plan.task(&unit.key) else { continue };
-            if let Some(failed) = unit.checks.iter().find(|check| check.verdict == Verdict::Failed) {
-                patterns.push(self.warning(task, failed));
-            } else if unit.checks.iter().any(|check| check.verdict == Verdict::Passed) {
+            let operations = self.operations(task);
+            if let Some(failed) = unit.checks.iter().find(|check| failed(check) && self.is_own(task, &operations, check)) {
+                patterns.push(self.warning(task, &task.title, words::task(task), failed));
+                continue;
+            }
+            let broken = |operation: &Operation| unit.checks.iter().find(|check| failed(check) && is_about(check, operation));
+            for (operation, failed) in operations.iter().filter_map(|operation| Some((*operation, broken(operation)?))) {
+                patterns.push(self.warning(task, &title(operation), words::operation(self.doc, operation), failed));
+            }
+            let project_failed = unit.checks.iter().any(|check| failed(check) && matches!(check.subject, Some(Subject::Project(_))));
+            if !project_failed && unit.checks.iter().any(|check| check.verdict == Verdict::Passed) {
                 patterns.push(self.planned(task, unit));
-                patterns.extend(self.code(task, unit));
+                let whole: Vec<&Operation> = operations.iter().copied().filter(|operation| broken(operation).is_none()).collect();
+                patterns.extend(if operations.is_empty() { self.unit_code(task, unit) } else { self.operation_code(task, unit, &whole) });
             }
         }
         if self.succeeded && !self.units.is_empty() {
             patterns.push(self.sequence());
         }
         patterns
+    }
+
+    /// True when a check speaks of the unit as a whole: its files, or an entity, field or rule that it serves.
+    fn is_own(&self, task: &Task, operations: &[&Operation], check: &CheckResult) -> bool {
+        match &check.subject {
+            None => true,
+            Some(Subject::Project(_)) => false,
+            Some(subject) => {
+                let serves = |requirement: &&Requirement| task.requirements.contains(&requirement.key) && requirement.subject == *subject;
+                !operations.iter().any(|operation| is_about(check, operation)) && self.plan.requirements.iter().any(|own| serves(&own))
+            }
+        }
     }
 
     /// How a unit was planned.
@@ -82,31 +105,23 @@ impl Harvest<'_> {
         self.pattern(PatternKind::Task, task, task.title.clone(), words::task(task), plan, passed(unit))
     }
 
-    /// One pattern for each operation of a router, for others one for the unit.
-    fn code(&self, task: &Task, unit: &UnitResult) -> Vec<Pattern> {
-        let operations: Vec<&Operation> = self.operations(task);
-        if operations.is_empty() {
-            let text = self.entity_words(task).unwrap_or_else(|| words::task(task));
-            let code = bounded(&together(&unit.files));
-            return if code.is_empty() {
-                Vec::new()
-            } else {
-                vec![self.pattern(PatternKind::Code, task, task.title.clone(), text, code, passed(unit))]
-            };
-        }
-        let pattern = |operation: &Operation| {
+    /// The code of a unit that is no router.
+    fn unit_code(&self, task: &Task, unit: &UnitResult) -> Vec<Pattern> {
+        let text = self.entity_words(task).unwrap_or_else(|| words::task(task));
+        let code = bounded(&together(&unit.files));
+        let pattern = || self.pattern(PatternKind::Code, task, task.title.clone(), text, code.clone(), passed(unit));
+        if code.is_empty() { Vec::new() } else { vec![pattern()] }
+    }
+
+    /// One pattern for each operation of a router, with the checks that speak of it.
+    fn operation_code(&self, task: &Task, unit: &UnitResult, operations: &[&Operation]) -> Vec<Pattern> {
+        let pattern = |operation: &&Operation| {
             let code = bounded(&self.function(unit, operation)?);
-            let title =
-                if operation.summary.is_empty() { operation.key.clone() } else { format!("{}: {}", operation.key, operation.summary) };
-            let text = words::operation(self.doc, operation);
-            let about = |check: &&CheckResult| {
-                let own = crate::model::Subject::Operation(operation.key.clone());
-                check.subject.as_ref().is_none_or(|subject| *subject == own)
-            };
+            let about = |check: &&CheckResult| !matches!(check.subject, Some(Subject::Operation(_))) || is_about(check, operation);
             let evidence = passed_of(unit.checks.iter().filter(about));
-            Some(self.pattern(PatternKind::Code, task, title, text, code, evidence))
+            Some(self.pattern(PatternKind::Code, task, title(operation), words::operation(self.doc, operation), code, evidence))
         };
-        operations.into_iter().filter_map(pattern).collect()
+        operations.iter().filter_map(pattern).collect()
     }
 
     /// The operations that are steps of a unit.
@@ -136,13 +151,13 @@ impl Harvest<'_> {
         Some(words::entity(self.doc, entity, task))
     }
 
-    /// What failed, so that the next one does not.
-    fn warning(&self, task: &Task, failed: &CheckResult) -> Pattern {
-        let detail: String = failed.detail.chars().take(DETAIL_CHARACTERS_MAX).collect();
-        let title = format!("{} failed {}", task.title, failed.name);
-        let text = format!("{} Failed the check {}: {detail}", words::task(task), failed.name);
-        let warning = Pattern { success: false, ..self.pattern(PatternKind::Code, task, title, text, detail, vec![failed.name.clone()]) };
-        identified(self.tenant, warning)
+    /// What failed, so that the next one does not. What the check printed goes through [`redact`]: it may hold anything.
+    fn warning(&self, task: &Task, title: &str, words: String, failed: &CheckResult) -> Pattern {
+        let detail: String = redact(&failed.detail).chars().take(DETAIL_CHARACTERS_MAX).collect();
+        let text = format!("{words} Failed the check {}: {detail}", failed.name);
+        let title = format!("{title} failed {}", failed.name);
+        let warning = self.pattern(PatternKind::Code, task, title, text, detail, vec![failed.name.clone()]);
+        identified(self.tenant, Pattern { success: false, ..warning })
     }
 
     /// The whole plan: groups in order, with how many units and waves.
@@ -219,6 +234,18 @@ fn name<T: serde::Serialize>(value: &T) -> String {
         Ok(serde_json::Value::String(text)) => text,
         _ => String::new(),
     }
+}
+
+fn failed(check: &CheckResult) -> bool {
+    check.verdict == Verdict::Failed
+}
+
+fn is_about(check: &CheckResult, operation: &Operation) -> bool {
+    matches!(&check.subject, Some(Subject::Operation(key)) if *key == operation.key)
+}
+
+fn title(operation: &Operation) -> String {
+    if operation.summary.is_empty() { operation.key.clone() } else { format!("{}: {}", operation.key, operation.summary) }
 }
 
 fn passed(unit: &UnitResult) -> Vec<String> {

@@ -4,6 +4,7 @@
 mod environment;
 mod exec;
 mod generated;
+mod learning;
 mod output;
 mod plan;
 mod probe;

@@ -2,7 +2,6 @@
 //! patterns of the bookstore (recall of the first five, reciprocal rank), and the units of another service against them (the
 //! score that separates work of the same sort from other work, which is the threshold that an embedder brings along).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use specwave::config::{Config, EmbedderChoice};
@@ -235,12 +234,4 @@ async fn the_neural_embedder_finds_what_is_meant() {
             eprintln!("skipped: {missing} ({})", missing.hint());
         }
     }
-}
-
-#[test]
-fn learning_the_same_run_twice_gives_the_same_ids_and_no_two_patterns_share_one() {
-    let (first, second) = (patterns(BOOKSTORE), patterns(BOOKSTORE));
-    let ids = |patterns: &[Pattern]| patterns.iter().map(|pattern| pattern.id).collect::<BTreeSet<_>>();
-    assert_eq!(ids(&first), ids(&second));
-    assert_eq!(ids(&first).len(), first.len());
 }
