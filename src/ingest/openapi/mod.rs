@@ -5,6 +5,7 @@
 
 mod answers;
 mod behaviours;
+mod directions;
 mod entities;
 mod extras;
 mod failures;
@@ -49,9 +50,10 @@ pub(super) fn read(source: &Source<'_>) -> Ingested {
     let mut reader = Reader::new(&root, modern);
     reader.reserve_names();
     reader.read_components();
-    let reads = reader.operations();
+    let mut reads = reader.operations();
     reader.webhooks();
-    let schemas = reader.schemas();
+    let mut schemas = reader.schemas();
+    directions::split(&mut schemas, &mut reads);
     let stated_tasks = reader.stated_tasks();
     let security_schemes = security_schemes(&root);
     let mut findings = reader.findings;

@@ -8,7 +8,7 @@ use crate::ingest::names;
 use crate::model::operation::Location;
 use crate::model::shape::{ObjectShape, Property};
 use crate::model::spec::ErrorStyle;
-use crate::model::{Finding, Method, Operation, Schema, SchemaRole, Shape, ShapeKind, SpecDocument};
+use crate::model::{Behaviour, Finding, Method, Operation, Schema, SchemaRole, Shape, ShapeKind, SpecDocument};
 
 /// What an operation shows or takes.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +72,14 @@ pub(super) fn derive(document: &mut SpecDocument, obstacles: Vec<Vec<String>>, f
     }
     assign_roles(document, &views, &resources, &drafts);
     document.entities = entities::used(document, drafts);
+    // What an action sets is not immutable, even where requests cannot change it.
+    for operation in &document.operations {
+        if let Behaviour::Act { row, set } = &operation.behaviour {
+            let entity = document.entities.iter_mut().find(|entity| entity.name == row.entity);
+            let fields = entity.into_iter().flat_map(|entity| &mut entity.fields);
+            fields.filter(|field| set.iter().any(|(name, _)| *name == field.name)).for_each(|field| field.immutable = false);
+        }
+    }
     let entities = &document.entities;
     for schema in &mut document.schemas {
         schema.entity = schema.entity.take().filter(|name| entities.iter().any(|entity| entity.name == *name));

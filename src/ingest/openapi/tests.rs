@@ -146,6 +146,12 @@ fn every_operation_of_the_catalogue_is_derived() {
     let review = document.entity("Review").expect("the entity");
     assert_eq!(review.key().source, FieldSource::OnCreate, "a read-only property is never the caller's");
     assert!(review.field("token").expect("the field").write_only);
+    let properties = |name: &str| match &document.schema(name).expect("the schema").shape.kind {
+        ShapeKind::Object(object) => object.properties.iter().map(|property| property.name.clone()).collect::<Vec<_>>(),
+        _ => Vec::new(),
+    };
+    assert_eq!(properties("Review"), ["reviewId", "stars", "writtenBy", "text", "createdAt"]);
+    assert_eq!(properties("ReviewInput"), ["stars", "writtenBy", "text", "token"]);
 }
 
 #[test]
@@ -173,7 +179,7 @@ fn fields_take_their_constraints_from_requests() {
     assert!(!of("contact").required && of("contact").field_type == FieldType::Email);
     assert_eq!(of("source").field_type, FieldType::Url);
     assert_eq!((of("createdAt").source, of("updatedAt").source), (FieldSource::OnCreate, FieldSource::OnUpdate));
-    assert_eq!((of("state").default.clone(), of("state").immutable), (Some(json!("draft")), true));
+    assert_eq!((of("state").default.clone(), of("state").immutable), (Some(json!("draft")), false));
 }
 
 #[test]
