@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::classes::{Class, Classes};
 use super::project::Project;
 use super::python;
+use crate::model::SpecDocument;
 use crate::model::operation::Status;
 use crate::model::shape::{Property, Shape, ShapeKind};
 use crate::model::spec::ErrorStyle;
@@ -20,6 +21,16 @@ pub(super) fn context(project: &Project<'_>) -> Value {
     };
     let list = class.object().and_then(|object| object.properties.iter().find_map(|property| places(classes, property)));
     json!({ "module": class.module, "class": class.class, "body": body(classes, class, 0), "list": list })
+}
+
+/// True when errors travel as problem documents, in the shape of RFC 9457 or in one of the source's own.
+pub(super) fn problem(doc: &SpecDocument) -> bool {
+    let ErrorStyle::Schema(name) = &doc.errors else {
+        return true;
+    };
+    let contents = doc.operations.iter().flat_map(|operation| &operation.responses).filter_map(|response| response.content.as_ref());
+    let mut errors = contents.filter(|content| content.shape.kind == ShapeKind::Reference(name.clone()));
+    errors.next().is_some_and(|content| content.media_type == "application/problem+json")
 }
 
 /// True when an operation leaves out an error status that it needs.

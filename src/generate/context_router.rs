@@ -383,8 +383,16 @@ fn list_answer(project: &Project<'_>, operation: &Operation, list: &ListBehaviou
     let mut parts: Vec<(String, String)> = vec![(envelope.items.clone(), rows)];
     parts.extend(envelope.total.clone().map(|name| (name, "total".to_owned())));
     parts.extend(envelope.limit.clone().map(|name| (name, value("limit", "len(rows)"))));
-    parts.extend(envelope.offset.clone().map(|name| (name, value("offset", "0"))));
+    parts.extend(envelope.offset.clone().map(|name| (name, page_number(operation, list).unwrap_or_else(|| value("offset", "0")))));
     construct(class, &parts)
+}
+
+/// The number of the page that is shown, where pages are counted.
+fn page_number(operation: &Operation, list: &ListBehaviour) -> Option<String> {
+    let paging = list.paging.as_ref().filter(|paging| paging.pages)?;
+    let parameter = operation.parameters.iter().find(|parameter| Some(&parameter.name) == paging.offset.as_ref())?;
+    let name = argument_of(parameter);
+    Some(if parameter.required || parameter.shape.default.is_some() { name } else { format!("{name} or 1") })
 }
 
 /// An object made from named values: by keyword where the names allow it.

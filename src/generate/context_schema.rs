@@ -75,6 +75,7 @@ pub(super) fn attribute_of(object: &ObjectShape, name: &str) -> Option<String> {
 /// How a row of an entity becomes an object.
 fn from_row(project: &Project<'_>, class: &Class, object: &ObjectShape, names: &EntityNames<'_>) -> Result<Value, GenerateError> {
     let mut pairs = Vec::new();
+    let mut optional = Vec::new();
     let mut by_keyword = true;
     for (property, attribute) in object.properties.iter().zip(attributes(object)) {
         let Some(field) = names.entity.field(&property.name) else {
@@ -91,14 +92,22 @@ fn from_row(project: &Project<'_>, class: &Class, object: &ObjectShape, names: &
         let stored = python::stored_type(project, &field.field_type);
         let value = shown(project, &property.shape, stored, &format!("row.{}", names.attribute(&field.name)), !field.required);
         by_keyword &= attribute == property.name && plain(&property.shape, stored);
-        pairs.push((property.name.clone(), attribute, value));
+        if field.required || property.required || property.shape.nullable {
+            pairs.push((property.name.clone(), attribute, value));
+        } else {
+            // It may be absent but not null, so a row without a value leaves it out.
+            optional.push(format!("{}: {value}", python::text(&property.name)));
+        }
     }
-    let lines: Vec<String> = pairs
+    let mut lines: Vec<String> = pairs
         .iter()
         .map(
             |(name, attribute, value)| if by_keyword { format!("{attribute}={value}") } else { format!("{}: {value}", python::text(name)) },
         )
         .collect();
+    if !optional.is_empty() {
+        lines.push(format!("**present({{{}}})", optional.join(", ")));
+    }
     let _ = project;
     Ok(json!({ "model": names.class, "lines": lines, "by_keyword": by_keyword }))
 }

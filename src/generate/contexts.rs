@@ -43,7 +43,7 @@ fn merge(into: &mut Value, from: Value) {
 /// What units about the whole project are given.
 fn whole(manifest: &Manifest, project: &Project<'_>, key: &str) -> Value {
     let doc = project.doc;
-    let problem = doc.errors == ErrorStyle::Problem;
+    let problem = context_errors::problem(doc);
     let pending = doc.operations.iter().any(|operation| !operation.derivable());
     let headline = python::headline(&doc.summary);
     match key {
@@ -68,6 +68,7 @@ fn whole(manifest: &Manifest, project: &Project<'_>, key: &str) -> Value {
             "summary": doc.summary,
             "headline": headline,
             "problem": problem,
+            "error": context_errors::context(project),
             "modules": router_order(project),
             "modules_sorted": sorted(router_order(project)),
         }),

@@ -158,6 +158,7 @@ const PARAMETER_NAMES: &[&str] =
 
 const WIRE_NAMES: &[&str] = &[
     "AsNumber",
+    "AsWhole",
     "Boolean",
     "Date",
     "Double",
@@ -177,4 +178,5 @@ const WIRE_NAMES: &[&str] = &[
     "Uuid",
     "absent",
     "formatted",
+    "present",
 ];

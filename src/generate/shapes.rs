@@ -81,7 +81,7 @@ fn integer(format: Option<&str>, limits: &Limits, values: &[i64], travels: Trave
     if !values.is_empty() {
         let values: Vec<String> = values.iter().map(ToString::to_string).collect();
         let literal = format!("Literal[{}]", values.join(", "));
-        return if travels == Travels::Text { format!("Annotated[{literal}, IntegerText]") } else { literal };
+        return format!("Annotated[{literal}, {}]", if travels == Travels::Text { "IntegerText" } else { "AsWhole" });
     }
     let (base, least, most) = match format {
         Some("int32") => ("Int32", i64::from(i32::MIN), i64::from(i32::MAX)),
