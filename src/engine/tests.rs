@@ -136,7 +136,7 @@ async fn a_success_is_reused_until_it_is_reopened() {
     let bench = Bench { run: again.run, guard, ..bench };
     let a = bench.claim_one().await;
     let found = bench.engine.find_success(ORGANIZATION, spec, "a", &hash("a")).await.unwrap().unwrap();
-    assert_eq!(found.1, [file.clone()]);
+    assert_eq!(found.1, std::slice::from_ref(&file));
     assert_eq!(bench.settle(&a, UnitResult::Cached { attempt: found.0 }).await, Settled::Now(UnitState::Cached));
     assert_eq!(bench.states().await, "a:cached b:ready");
     let mut tx = bench.engine.store().tenant(ORGANIZATION).await.unwrap();
