@@ -1,10 +1,9 @@
 //! The probe against a service that interprets the specification, right and with one thing wrong at a time.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use specwave::exec::Service;
 use specwave::ingest;
 use specwave::model::operation::{Location, Status};
 use specwave::model::shape::Additional;
@@ -165,12 +164,26 @@ async fn a_cancelled_probe_leaves_no_process() {
     let mut plan = plan(dir.path(), &document, "");
     // Never ready, so that it is cancelled while it starts.
     plan.ready_path = "/never".to_owned();
-    let pid_file = dir.path().join("pid");
     plan.start = vec!["sh".into(), "-c".into(), "sleep 1000 & wait".into()];
-    let (result, ()) = tokio::join!(probe(&document, &plan, &cancel), async { cancel.cancel() });
+    let cancelling = async {
+        while processes_in(dir.path()) == 0 {
+            tokio::task::yield_now().await;
+        }
+        cancel.cancel();
+    };
+    let (result, ()) = tokio::join!(probe(&document, &plan, &cancel), cancelling);
     assert!(matches!(result, Err(ProbeError::Cancelled)));
-    drop(pid_file);
-    let _: Option<Service> = None;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while processes_in(dir.path()) > 0 {
+        assert!(Instant::now() < deadline, "a process is left");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// How many processes have that working directory.
+fn processes_in(dir: &Path) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes.filter(|entry| std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == dir)).count()
 }
 
 /// The OpenAPI 3.1 document that describes a specification exactly.

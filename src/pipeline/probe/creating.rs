@@ -93,7 +93,7 @@ impl<'d> Walk<'d> {
         self.compare_echo(entity, operation, &body, &answer);
         let mut made = row;
         made.extend(shown(operation, &answer).unwrap_or_default());
-        self.find_key(entity, &mut made, &answer);
+        find_key(entity, &mut made, &answer);
         Some(made)
     }
 
@@ -123,8 +123,7 @@ impl<'d> Walk<'d> {
         let Some(shape) = shape else { return Ok(row) };
         let legality = self.legality(entity);
         let accepts = |row: &Row| legality.broken_by_new(row).is_empty() && new.wanted.is_none_or(|wanted| wanted(row));
-        let first: Vec<&str> = Vec::new();
-        let row = legality.search(&row, shape, &first, &accepts).ok_or("no row that fulfils every rule was found")?;
+        let row = legality.search(&row, shape, &[], &accepts).ok_or("no row that fulfils every rule was found")?;
         let body = Value::Object(self.body_of(operation, &row));
         let violations = check(self.document, shape, &body, Side::Request);
         if violations.is_empty() { Ok(row) } else { Err(format!("no valid body could be derived: {}", describe(&violations))) }
@@ -189,20 +188,6 @@ impl<'d> Walk<'d> {
         }
     }
 
-    /// A service that answers without the row names it in `Location`.
-    fn find_key(&self, entity: &Entity, row: &mut Row, answer: &Answer) {
-        let key = entity.key();
-        if row.get(&key.name).is_some_and(|value| !value.is_null()) {
-            return;
-        }
-        let Some(last) = answer.headers.get("location").and_then(|location| location.trim_end_matches('/').rsplit('/').next()) else {
-            return;
-        };
-        let number = matches!(key.field_type, FieldType::Integer | FieldType::BigInteger);
-        let value = if number { last.parse::<i64>().map_or(Value::Null, |number| json!(number)) } else { json!(last) };
-        row.insert(key.name.clone(), value);
-    }
-
     /// Everything that making a row can meet with.
     pub(super) async fn creating(&mut self, entity: &'d Entity, operation: &'d Operation) {
         let Some(row) = self.create(entity, New::by(operation, Fill::All, "create")).await else { return };
@@ -221,11 +206,11 @@ impl<'d> Walk<'d> {
         for property in properties(self.document, shape).iter().filter(|property| !property.required) {
             let field = entity.field(&property.name);
             let default = property.shape.default.as_ref().or(field.and_then(|field| field.default.as_ref()));
-            if let (Some(default), Some(found)) = (default, row.get(&property.name)) {
-                if !same(found, default) {
-                    let problem = format!("`{}` was not given and is {found} instead of its default {default}", property.name);
-                    self.fail_last(problem, field_subject(entity, &property.name));
-                }
+            if let (Some(default), Some(found)) = (default, row.get(&property.name))
+                && !same(found, default)
+            {
+                let problem = format!("`{}` was not given and is {found} instead of its default {default}", property.name);
+                self.fail_last(problem, field_subject(entity, &property.name));
             }
         }
     }
@@ -331,6 +316,18 @@ impl<'d> Walk<'d> {
         attempt.payload = wrap(operation, self.body_of(operation, row));
         self.send(attempt).await;
     }
+}
+
+/// A service that answers without the row names it in `Location`.
+fn find_key(entity: &Entity, row: &mut Row, answer: &Answer) {
+    let key = entity.key();
+    if row.get(&key.name).is_some_and(|value| !value.is_null()) {
+        return;
+    }
+    let Some(last) = answer.headers.get("location").and_then(|location| location.trim_end_matches('/').rsplit('/').next()) else { return };
+    let number = matches!(key.field_type, FieldType::Integer | FieldType::BigInteger);
+    let value = if number { last.parse::<i64>().map_or(Value::Null, |number| json!(number)) } else { json!(last) };
+    row.insert(key.name.clone(), value);
 }
 
 /// True when the field refers to another entity.

@@ -28,10 +28,11 @@ impl<'d> Walk<'d> {
         self.not_there(operation, &row).await;
         for child in &self.document.entities {
             for field in &child.fields {
-                if let FieldType::Reference { entity: target, on_delete } = &field.field_type {
-                    if *target == entity.name && child.name != entity.name {
-                        self.referred_to(entity, operation, child, &field.name, *on_delete).await;
-                    }
+                if let FieldType::Reference { entity: target, on_delete } = &field.field_type
+                    && *target == entity.name
+                    && child.name != entity.name
+                {
+                    self.referred_to(entity, operation, child, &field.name, *on_delete).await;
                 }
             }
         }

@@ -20,7 +20,8 @@ pub(super) async fn compare(document: &SpecDocument, client: &Client, path: &str
     let description = match description {
         Ok(description) => description,
         Err(why) => {
-            let check = |operation: &Operation| judged(Subject::Operation(operation.key.clone()), &operation.key, vec![why.clone()]);
+            let check =
+                |operation: &Operation| judged(Subject::Operation(operation.key.clone()), &operation.key, std::slice::from_ref(&why));
             return document.operations.iter().map(check).collect();
         }
     };
@@ -28,7 +29,7 @@ pub(super) async fn compare(document: &SpecDocument, client: &Client, path: &str
     document.operations.iter().flat_map(|operation| operation_checks(document, &comparer, operation)).collect()
 }
 
-fn judged(subject: Subject, place: &str, problems: Vec<String>) -> DescriptionCheck {
+fn judged(subject: Subject, place: &str, problems: &[String]) -> DescriptionCheck {
     let verdict = if problems.is_empty() { Verdict::Passed } else { Verdict::Failed };
     DescriptionCheck { subject, place: place.to_owned(), verdict, detail: problems.join("; ") }
 }
@@ -38,7 +39,7 @@ fn operation_checks(document: &SpecDocument, comparer: &Comparer<'_>, operation:
     let method = operation.method.to_string().to_lowercase();
     let described = comparer.description.get("paths").and_then(|paths| paths.get(&operation.path)).and_then(|path| path.get(&method));
     let Some(described) = described else {
-        return vec![judged(subject, &operation.key, vec!["is missing in the service's description".to_owned()])];
+        return vec![judged(subject, &operation.key, &["is missing in the service's description".to_owned()])];
     };
     let mut problems = parameter_problems(comparer, operation, described);
     problems.extend(response_problems(comparer, operation, described));
@@ -51,7 +52,7 @@ fn operation_checks(document: &SpecDocument, comparer: &Comparer<'_>, operation:
     let mut checks = fields;
     // That an operation is described does not mean that anybody has implemented it.
     if operation.derivable() || !problems.is_empty() {
-        checks.insert(0, judged(subject, &operation.key, problems));
+        checks.insert(0, judged(subject, &operation.key, &problems));
     }
     checks
 }
@@ -163,8 +164,8 @@ fn body_checks(
         let about = |difference: &&Difference| {
             if wrapped { difference.message.contains(&format!(".{}`", property.name)) } else { difference.property == property.name }
         };
-        let problems = differences.iter().filter(about).map(|difference| difference.message.clone()).collect();
-        checks.push(judged(subject, &format!("{} request body", operation.key), problems));
+        let problems: Vec<String> = differences.iter().filter(about).map(|difference| difference.message.clone()).collect();
+        checks.push(judged(subject, &format!("{} request body", operation.key), &problems));
     }
     (problems, checks)
 }

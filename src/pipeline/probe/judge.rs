@@ -37,7 +37,7 @@ pub(super) fn judge(document: &SpecDocument, operation: &Operation, expect: &Exp
         return pending(unit, answer);
     }
     let accepted = accepted(operation, expect);
-    let expected = accepted.iter().map(|status| status.to_string()).collect::<Vec<_>>().join(" or ");
+    let expected = accepted.iter().map(std::string::ToString::to_string).collect::<Vec<_>>().join(" or ");
     let expected = if expected.is_empty() { "a refusal (4xx)".to_owned() } else { expected };
     let met = if accepted.is_empty() { (400..500).contains(&answer.status) } else { accepted.contains(&answer.status) };
     if !met {

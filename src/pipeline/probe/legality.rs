@@ -98,7 +98,7 @@ impl<'d> Legality<'d> {
             turned?;
             let mut row = base.clone();
             for (at, (field, values)) in choice.iter().zip(&pools) {
-                row.insert((*field).to_owned(), values[*at].clone());
+                row.insert((*field).clone(), values[*at].clone());
             }
             if accepts(&row) {
                 return Some(row);

@@ -26,8 +26,8 @@ impl<'d> Walk<'d> {
         let attempt = Try::new(operation, "list", Expect::Success).about(&row).also(Some(Subject::Entity(entity.name.clone())));
         let Some(answer) = self.succeed(attempt).await else { return };
         self.check_page(entity, list, &answer, &rows);
-        self.filters(entity, operation, list, &row).await;
-        self.orders(entity, operation, list, &row).await;
+        self.filters(operation, list, &row).await;
+        self.orders(operation, list, &row).await;
         self.pages(operation, list, &row).await;
         self.refused_queries(operation, &row).await;
         self.below_no_parent(operation, list, &row).await;
@@ -57,7 +57,7 @@ impl<'d> Walk<'d> {
         }
     }
 
-    async fn filters(&mut self, entity: &'d Entity, operation: &'d Operation, list: &'d ListBehaviour, row: &Row) {
+    async fn filters(&mut self, operation: &'d Operation, list: &'d ListBehaviour, row: &Row) {
         for filter in &list.filters {
             let Some(parameter) = query_parameter(operation, &filter.parameter) else { continue };
             let subject = Subject::Operation(operation.key.clone());
@@ -89,11 +89,10 @@ impl<'d> Walk<'d> {
             if items.is_empty() {
                 self.fail_last(format!("holds nothing although a row has the `{}` {}", filter.field, as_text(&value)), None);
             }
-            let _ = entity;
         }
     }
 
-    async fn orders(&mut self, entity: &'d Entity, operation: &'d Operation, list: &'d ListBehaviour, row: &Row) {
+    async fn orders(&mut self, operation: &'d Operation, list: &'d ListBehaviour, row: &Row) {
         let Some(sort) = &list.sort else { return };
         for (field, descending) in sort.fields.iter().flat_map(|field| [(field, false), (field, true)]) {
             let value = if descending { format!("-{field}") } else { field.clone() };
@@ -109,7 +108,6 @@ impl<'d> Walk<'d> {
                     None,
                 );
             }
-            let _ = entity;
         }
     }
 
@@ -126,10 +124,11 @@ impl<'d> Walk<'d> {
             let mut attempt = Try::new(operation, "the second page", Expect::Success).about(row);
             let second = if paging.pages { "2" } else { "1" };
             attempt.query = vec![(paging.limit.clone(), "1".to_owned()), (offset.clone(), second.to_owned())];
-            if let Some(answer) = self.succeed(attempt).await {
-                if !items_of_first.is_empty() && items(list, &answer) == items_of_first {
-                    self.fail_last("is the same as the first page".to_owned(), None);
-                }
+            if let Some(answer) = self.succeed(attempt).await
+                && !items_of_first.is_empty()
+                && items(list, &answer) == items_of_first
+            {
+                self.fail_last("is the same as the first page".to_owned(), None);
             }
         }
         let Some(parameter) = query_parameter(operation, &paging.limit) else { return };

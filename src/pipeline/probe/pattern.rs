@@ -78,7 +78,7 @@ fn readable(class: &Class) -> Vec<char> {
         return plain;
     }
     let printable: Vec<char> = ('!'..='~').chain([' ']).filter(holds).collect();
-    if printable.is_empty() { class.iter().map(|range| range.start()).take(1).collect() } else { printable }
+    if printable.is_empty() { class.iter().map(regex_syntax::hir::ClassUnicodeRange::start).take(1).collect() } else { printable }
 }
 
 #[cfg(test)]

@@ -92,10 +92,10 @@ impl<'d> Walk<'d> {
         }
         self.send(attempt).await;
         // An honest 501 is no proof of what the specification demands; anything else is a proof against it.
-        if self.passed() {
-            if let Some(call) = self.calls.last_mut() {
-                call.subjects.clear();
-            }
+        if self.passed()
+            && let Some(call) = self.calls.last_mut()
+        {
+            call.subjects.clear();
         }
     }
 

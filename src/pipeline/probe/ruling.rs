@@ -41,11 +41,6 @@ impl<'d> Walk<'d> {
         }
     }
 
-    fn violation(&self, operation: &'d Operation, rule: &'d Rule) -> Try<'d> {
-        let expect = if rule.kind.status() == 409 { Expect::Conflict } else { Expect::Invalid };
-        Try::new(operation, format!("rule: {}", rule.text), expect).also(Some(Subject::Rule(rule.key.clone())))
-    }
-
     /// A new row, or a change, after which the row itself is wrong.
     async fn break_state(&mut self, entity: &'d Entity, rule: &'d Rule) -> bool {
         let legality = self.legality(entity);
@@ -53,12 +48,12 @@ impl<'d> Walk<'d> {
         let Some(creator) = self.creator(entity) else { return false };
         let Ok(base) = self.draft(entity, creator, &New::any(), 0).await else { return false };
         let only = |broken: Vec<&Rule>| broken.len() == 1 && broken[0].key == rule.key;
-        if let Some(shape) = body_shape(self.document, creator) {
-            if let Some(row) = legality.search(&base, shape, &first, &|row: &Row| only(legality.broken_by_new(row))) {
-                let payload = wrap(creator, self.body_of(creator, &row));
-                self.send(self.violation(creator, rule).about(&row).carrying(payload)).await;
-                return true;
-            }
+        if let Some(shape) = body_shape(self.document, creator)
+            && let Some(row) = legality.search(&base, shape, &first, &|row: &Row| only(legality.broken_by_new(row)))
+        {
+            let payload = wrap(creator, self.body_of(creator, &row));
+            self.send(violation(creator, rule).about(&row).carrying(payload)).await;
+            return true;
         }
         let Some(changer) = self.changer(entity) else { return false };
         let Some(shape) = body_shape(self.document, changer) else { return false };
@@ -72,7 +67,7 @@ impl<'d> Walk<'d> {
 
     async fn attempt_change(&mut self, changer: &'d Operation, rule: &'d Rule, row: &Row, to: &Row) {
         let body = self.change_body(changer, to, &difference(row, to));
-        self.send(self.violation(changer, rule).about(row).carrying(wrap(changer, body))).await;
+        self.send(violation(changer, rule).about(row).carrying(wrap(changer, body))).await;
     }
 
     /// A second row that agrees in all the fields.
@@ -85,7 +80,7 @@ impl<'d> Walk<'d> {
         }
         let Ok(second) = self.draft(entity, creator, &New::fixed(fixed), 0).await else { return false };
         let payload = wrap(creator, self.body_of(creator, &second));
-        self.send(self.violation(creator, rule).about(&second).carrying(payload)).await;
+        self.send(violation(creator, rule).about(&second).carrying(payload)).await;
         true
     }
 
@@ -111,7 +106,7 @@ impl<'d> Walk<'d> {
         for (act, set) in self.acts(entity) {
             let refused = |row: &Row| only(legality.broken_by_change(row, &legality.acted(row, set)));
             if let Some(row) = self.row_that(entity, Row::new(), &refused, &[field]).await {
-                self.send(self.violation(act, rule).about(&row)).await;
+                self.send(violation(act, rule).about(&row)).await;
                 return true;
             }
         }
@@ -120,7 +115,7 @@ impl<'d> Walk<'d> {
         let Some(shape) = body_shape(self.document, creator) else { return false };
         let Some(row) = legality.search(&base, shape, &[field], &|row: &Row| only(legality.broken_by_new(row))) else { return false };
         let payload = wrap(creator, self.body_of(creator, &row));
-        self.send(self.violation(creator, rule).about(&row).carrying(payload)).await;
+        self.send(violation(creator, rule).about(&row).carrying(payload)).await;
         true
     }
 
@@ -186,7 +181,7 @@ impl<'d> Walk<'d> {
     async fn break_delete(&mut self, entity: &'d Entity, rule: &'d Rule, kept: &(dyn Fn(&Row) -> bool + Sync)) -> bool {
         let Some(deleter) = self.deleter(entity) else { return false };
         let Some(row) = self.row_that(entity, Row::new(), kept, &fields_of_rule(&rule.kind)).await else { return false };
-        self.send(self.violation(deleter, rule).about(&row)).await;
+        self.send(violation(deleter, rule).about(&row)).await;
         true
     }
 
@@ -210,7 +205,13 @@ impl<'d> Walk<'d> {
         let new = New { wanted: Some(&counts), ..New::fixed(fixed) };
         let Ok(row) = self.draft(entity, creator, &new, 0).await else { return false };
         let payload = wrap(creator, self.body_of(creator, &row));
-        self.send(self.violation(creator, rule).about(&row).carrying(payload)).await;
+        self.send(violation(creator, rule).about(&row).carrying(payload)).await;
         true
     }
+}
+
+/// A request that breaks a rule.
+fn violation<'d>(operation: &'d Operation, rule: &'d Rule) -> Try<'d> {
+    let expect = if rule.kind.status() == 409 { Expect::Conflict } else { Expect::Invalid };
+    Try::new(operation, format!("rule: {}", rule.text), expect).also(Some(Subject::Rule(rule.key.clone())))
 }

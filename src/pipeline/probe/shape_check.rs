@@ -123,15 +123,15 @@ impl Checker<'_> {
 
     fn range(&mut self, limits: &Limits, number: &Number, path: &str) {
         let Some(value) = number.as_f64() else { return };
-        if let Some(min) = limits.min.as_ref().and_then(Number::as_f64) {
-            if value < min || (limits.min_exclusive && value <= min) {
-                self.add(path, format!("is {number}, below {min}"));
-            }
+        if let Some(min) = limits.min.as_ref().and_then(Number::as_f64)
+            && (value < min || (limits.min_exclusive && value <= min))
+        {
+            self.add(path, format!("is {number}, below {min}"));
         }
-        if let Some(max) = limits.max.as_ref().and_then(Number::as_f64) {
-            if value > max || (limits.max_exclusive && value >= max) {
-                self.add(path, format!("is {number}, above {max}"));
-            }
+        if let Some(max) = limits.max.as_ref().and_then(Number::as_f64)
+            && (value > max || (limits.max_exclusive && value >= max))
+        {
+            self.add(path, format!("is {number}, above {max}"));
         }
         if let Some(step) = limits.multiple_of.as_ref().and_then(Number::as_f64).filter(|step| *step > 0.0) {
             let steps = value / step;
@@ -146,10 +146,10 @@ impl Checker<'_> {
             self.add(path, format!("is {text:?}, not one of {}", values.join(", ")));
         }
         self.count(limits, text.chars().count() as u64, "characters", path);
-        if let Some(pattern) = limits.pattern.as_deref().and_then(|pattern| Regex::new(pattern).ok()) {
-            if !pattern.is_match(text) {
-                self.add(path, format!("does not match {pattern}"));
-            }
+        if let Some(pattern) = limits.pattern.as_deref().and_then(|pattern| Regex::new(pattern).ok())
+            && !pattern.is_match(text)
+        {
+            self.add(path, format!("does not match {pattern}"));
         }
         if let Some(format) = format.filter(|format| !has_format(format, text)) {
             self.add(path, format!("is {text:?}, not of the format {format}"));
@@ -188,7 +188,7 @@ impl Checker<'_> {
             };
             match members.get(&property.name) {
                 Some(_) if hidden && self.side == Side::Response => {
-                    self.add(&below(&property.name), "is shown although only requests carry it")
+                    self.add(&below(&property.name), "is shown although only requests carry it");
                 }
                 Some(member) => self.value(&property.shape, member, &below(&property.name), depth + 1),
                 None if property.required && !hidden => self.add(&below(&property.name), "is missing"),

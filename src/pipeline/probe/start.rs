@@ -13,7 +13,7 @@ use crate::exec::{self, Command, Confinement, Exit, Finished, Limits, Network, S
 use crate::model::Method;
 
 /// How long a service may take to become ready.
-const READY_MAX: Duration = Duration::from_secs(60);
+const READY_MAX: Duration = Duration::from_mins(1);
 /// How long the migration may take.
 const MIGRATE_MAX: Duration = Duration::from_mins(2);
 /// How often readiness is asked for.
@@ -148,7 +148,7 @@ pub(super) async fn start(plan: &ServicePlan, cancel: &CancellationToken) -> Res
         match start_once(plan, cancel).await {
             // Somebody else took the port between finding and binding it.
             Err(ProbeError::Ended { log, .. }) if attempt < PORTS_MAX && log.to_lowercase().contains("address already in use") => {
-                attempt += 1
+                attempt += 1;
             }
             result => return result,
         }

@@ -69,7 +69,7 @@ impl<'d> Try<'d> {
 
     /// About this row.
     pub(super) fn about(mut self, row: &Row) -> Self {
-        self.row = row.clone();
+        self.row.clone_from(row);
         self
     }
 
@@ -139,11 +139,11 @@ impl<'d> Walk<'d> {
                 call.detail.clone_from(error);
             }
         }
-        if !call.detail.is_empty() {
+        if call.detail.is_empty() {
+            call.subjects.extend(attempt.proves);
+        } else {
             call.verdict = Verdict::Failed;
             call.detail = crate::exec::capture::shorten(&call.detail, DETAIL_CHARS_MAX);
-        } else {
-            call.subjects.extend(attempt.proves);
         }
         self.calls.push(call);
         answer.ok()
