@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::pack::Manifest;
 use super::project::Project;
 use super::units::{About, Unit};
-use super::{GenerateError, context_errors, context_model, context_router, context_schema, context_service, python};
+use super::{
+    GenerateError, context_errors, context_factories, context_model, context_router, context_rules, context_schema, context_service, context_tests, python,
+};
 use crate::model::operation::{Behaviour, Operation};
 use crate::model::spec::ErrorStyle;
 
@@ -25,9 +27,11 @@ pub(super) fn context(manifest: &Manifest, project: &Project<'_>, unit: &Unit<'_
             let names = &project.entities[*number];
             match unit.key.split('/').next() {
                 Some("model") => context_model::context(project, names),
+                Some("tests") => context_rules::context(project, names),
                 _ => context_service::context(project, names),
             }
         }
+        About::Group(group) if unit.key.starts_with("tests/") => context_tests::context(project, group),
         About::Group(group) => context_router::context(project, group),
     };
     merge(&mut context, own);
@@ -81,11 +85,52 @@ fn whole(manifest: &Manifest, project: &Project<'_>, key: &str) -> Value {
             exported.sort_unstable();
             json!({ "entities": entities, "exported": exported })
         }
-        "project/readme" => {
-            json!({ "title": doc.title, "slug": doc.slug, "summary": doc.summary, "groups": groups(project), "pending": pending })
-        }
+        "tests/support" => context_factories::context(project),
+        "tests/platform" => platform(project, problem),
+        "project/readme" => json!({ "title": doc.title, "slug": doc.slug, "summary": doc.summary, "groups": groups(project), "pending": pending }),
         _ => json!({}),
     }
+}
+
+/// What the tests of the platform are given.
+fn platform(project: &Project<'_>, problem: bool) -> Value {
+    let operations: Vec<&Operation> = project.doc.operations.iter().collect();
+    let listed: Vec<Value> = operations
+        .iter()
+        .map(|operation| {
+            json!({
+                "method": python::text(&operation.method.to_string().to_lowercase()),
+                "path": python::text(&context_router::route_path(operation)),
+                "id": python::text(&operation.operation_id),
+            })
+        })
+        .collect();
+    let required: Vec<String> = project
+        .classes
+        .error(&project.doc.errors)
+        .and_then(|class| class.object())
+        .map(|object| object.properties.iter().filter(|property| property.required).map(|property| python::text(&property.name)).collect())
+        .unwrap_or_default();
+    let required = if required.is_empty() { "set()".to_owned() } else { format!("{{{}}}", required.join(", ")) };
+    json!({ "operations": listed, "problem": problem, "required": required, "wrong": wrong_method(&operations) })
+}
+
+/// A path without a method that others have, and the methods that it has.
+fn wrong_method(operations: &[&Operation]) -> Value {
+    let Some(first) = operations.iter().find(|operation| !operation.path.contains('{')).or(operations.first()) else {
+        return Value::Null;
+    };
+    let has: Vec<String> = operations
+        .iter()
+        .filter(|operation| operation.path == first.path || context_router::catches(&operation.path, &first.path))
+        .map(|operation| operation.method.to_string())
+        .collect();
+    let wrong = ["PATCH", "PUT", "DELETE", "POST", "GET"].into_iter().find(|method| !has.iter().any(|own| own == method)).unwrap_or("TRACE");
+    let mut allowed: Vec<String> = has.iter().map(|method| python::text(method)).collect();
+    allowed.sort();
+    allowed.dedup();
+    let path = first.path.split('/').map(|part| if part.contains('{') { "x" } else { part }).collect::<Vec<_>>().join("/");
+    json!({ "method": python::text(wrong), "path": python::text(&path), "allowed": format!("{{{}}}", allowed.join(", ")) })
 }
 
 fn sorted(mut names: Vec<String>) -> Vec<String> {

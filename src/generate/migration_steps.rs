@@ -92,7 +92,8 @@ fn create<'t>(table: &'t Table, there: &BTreeSet<&str>, steps: &mut Steps) -> Ve
 
 /// Columns, constraints and perhaps indexes, one line each.
 fn parts(table: &Table, indexes: bool, alter: &mut dyn FnMut(&ForeignKey) -> bool) -> Vec<String> {
-    let mut lines: Vec<String> = table.columns.iter().map(|part| format!("    {},", column(part, part.default.as_deref()))).collect();
+    let key = |part: &Column| table.primary_key.columns.contains(&part.name);
+    let mut lines: Vec<String> = table.columns.iter().map(|part| format!("    {},", column(part, part.default.as_deref(), key(part)))).collect();
     lines.push(format!("    sa.PrimaryKeyConstraint({}, name=\"{}\"),", list(&table.primary_key.columns), table.primary_key.name));
     lines.extend(table.uniques.iter().map(|key| format!("    sa.UniqueConstraint({}, name=\"{}\"),", list(&key.columns), key.name)));
     for key in &table.foreign_keys {
@@ -114,12 +115,12 @@ fn list(columns: &[String]) -> String {
     columns.iter().map(|column| python::text(column)).collect::<Vec<_>>().join(", ")
 }
 
-fn column(column: &Column, default: Option<&str>) -> String {
+fn column(column: &Column, default: Option<&str>, key: bool) -> String {
     let mut text = format!("sa.Column({}, {}", python::text(&column.name), column.migration_type());
     if let Some(default) = default {
         text.push_str(&format!(", server_default=sa.text({})", python::text(default)));
     }
-    if matches!(column.kind, ColumnKind::Integer | ColumnKind::BigInteger) && !column.numbered {
+    if matches!(column.kind, ColumnKind::Integer | ColumnKind::BigInteger) && key && !column.numbered {
         text.push_str(", autoincrement=False");
     }
     format!("{text}, nullable={})", if column.nullable { "True" } else { "False" })
@@ -216,12 +217,12 @@ fn added_parts(old: &Table, new: &Table, inner: &mut Vec<String>) {
 /// A new column. Existing rows need a value where none may be absent: a neutral one when there is one, else the table must be empty.
 fn added_column(table: &Table, part: &Column, neutral: &Neutral, inner: &mut Vec<String>, after: &mut Vec<String>, steps: &mut Steps) {
     if part.nullable || part.default.is_some() {
-        inner.push(format!("batch.add_column({})", column(part, part.default.as_deref())));
+        inner.push(format!("batch.add_column({})", column(part, part.default.as_deref(), false)));
         return;
     }
     match neutral.get(&(table.name.clone(), part.name.clone())) {
         Some(value) => {
-            inner.push(format!("batch.add_column({})", column(part, Some(value))));
+            inner.push(format!("batch.add_column({})", column(part, Some(value), false)));
             after.push(format!("op.alter_column(\"{}\", \"{}\", server_default=None)", table.name, part.name));
             steps.notes.push(format!(
                 "Rows that exist get `{value}` in the new column `{}.{}`; change it here if another value is right.",
@@ -235,7 +236,7 @@ fn added_column(table: &Table, part: &Column, neutral: &Neutral, inner: &mut Vec
                 "`{}.{}` needs a value that nobody can guess: fill it by hand before, or the migration stops when the table has rows.",
                 table.name, part.name
             ));
-            inner.push(format!("batch.add_column({})", column(part, None)));
+            inner.push(format!("batch.add_column({})", column(part, None, false)));
         }
     }
 }

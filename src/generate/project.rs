@@ -11,7 +11,7 @@ use super::order;
 use crate::model::entity::{Entity, Field, FieldType};
 use crate::model::operation::{Behaviour, Operation};
 use crate::model::spec::Group;
-use crate::model::{Rule, RuleKind, SpecDocument};
+use crate::model::{Rule, SpecDocument};
 
 /// Names that an import package may not take: they exist, or stand beside it in the project.
 const PACKAGES_TAKEN: &[&str] = &[
@@ -428,10 +428,5 @@ impl<'a> Project<'a> {
     /// The rules that a service enforces, which are also those that tests can break through it.
     pub(super) fn enforced_rules(&self, entity: &str) -> Vec<&'a Rule> {
         if self.written(entity) { self.rules_of(entity).collect() } else { Vec::new() }
-    }
-
-    /// True when a rule of this kind is also a constraint of the table.
-    pub(super) fn rule_is_constraint(kind: &RuleKind) -> bool {
-        matches!(kind, RuleKind::Check(_) | RuleKind::RequiredWhen { .. } | RuleKind::Implies { .. } | RuleKind::Unique(_))
     }
 }

@@ -75,16 +75,26 @@ pub(super) fn number(number: &Number) -> String {
 pub(super) fn typed(json: &Value, field_type: &FieldType) -> String {
     match (field_type, json) {
         (_, Value::Null) => "None".to_owned(),
-        (FieldType::Decimal { .. }, Value::Number(number)) => format!("Decimal(\"{number}\")"),
+        (FieldType::Decimal { .. }, Value::Number(number)) if number.is_f64() => format!("Decimal(\"{number}\")"),
+        (FieldType::Decimal { .. }, Value::Number(number)) => format!("Decimal({number})"),
         (FieldType::Decimal { .. }, Value::String(string)) => format!("Decimal({})", text(string)),
         (FieldType::Date, Value::String(string)) if string == "today" => "utc_now().date()".to_owned(),
         (FieldType::DateTime, Value::String(string)) if string == "now" => "utc_now()".to_owned(),
-        (FieldType::Date, Value::String(string)) => format!("dt.date.fromisoformat({})", text(string)),
+        (FieldType::Date, Value::String(string)) => date(string),
         (FieldType::Time, Value::String(string)) => format!("dt.time.fromisoformat({})", text(string)),
         (FieldType::DateTime, Value::String(string)) => format!("dt.datetime.fromisoformat({})", text(string)),
         (FieldType::Uuid, Value::String(string)) => format!("UUID({})", text(string)),
         (FieldType::Float, Value::Number(number)) if !number.is_f64() => format!("{number}.0"),
         _ => value(json),
+    }
+}
+
+/// A calendar date.
+fn date(iso: &str) -> String {
+    let parts: Vec<u32> = iso.split('-').filter_map(|part| part.parse().ok()).collect();
+    match parts.as_slice() {
+        [year, month, day] => format!("dt.date({year}, {month}, {day})"),
+        _ => format!("dt.date.fromisoformat({})", text(iso)),
     }
 }
 

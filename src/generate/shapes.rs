@@ -214,7 +214,9 @@ pub(super) fn property(classes: &Classes, property: &Property, attribute: &str, 
 pub(super) fn default_of(default: &Value, shape: &Shape) -> String {
     let quoted = |text: &str| python::text(text);
     match (&shape.kind, default) {
-        (ShapeKind::Number { format: Some(format), .. }, Value::Number(number)) if format == "decimal" => format!("Decimal(\"{number}\")"),
+        (ShapeKind::Number { format: Some(format), .. }, number @ Value::Number(_)) if format == "decimal" => {
+            python::typed(number, &crate::model::FieldType::Decimal { precision: 38, scale: 10 })
+        }
         (ShapeKind::Number { .. }, Value::Number(number)) if !number.is_f64() => format!("{number}.0"),
         (ShapeKind::Text { format: Some(format), .. }, Value::String(text)) => match format.as_str() {
             "date" => format!("dt.date.fromisoformat({})", quoted(text)),
