@@ -1,10 +1,22 @@
 //! Every handle that several commands share, made once from the settings; the only place that wires.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use crate::agents::{Agent, GeneratorAgent};
 use crate::config::Config;
 use crate::embed::{self, Embedder};
-use crate::store::postgres::{Postgres, PostgresConfig, StoreError};
+use crate::engine::{Engine, EngineOptions, RetryPolicy, RunGuard};
+use crate::generate::TargetPack;
+use crate::learning::Memory;
+use crate::model::Actor;
+use crate::pipeline::run::Submission;
+use crate::pipeline::{Events, Run};
+use crate::store::graph::Graph;
+use crate::store::postgres::{Postgres, PostgresConfig, StoreError, runs, specs};
 use crate::store::vectors::{self, Generation, Vectors};
 
 /// Connections beside those of the units: the run's driver, heartbeats, the writer of results, progress.
@@ -15,8 +27,12 @@ const CONNECTIONS_BESIDE_UNITS: u32 = 8;
 pub struct App {
     /// The settings.
     pub config: Arc<Config>,
+    /// On whose behalf commands act.
+    pub actor: Actor,
     /// The facts.
     pub postgres: Postgres,
+    /// The graphs of plans.
+    pub graph: Graph,
     /// Text to vector.
     pub embedder: Arc<dyn Embedder>,
     /// Which embedder that is and why.
@@ -34,7 +50,67 @@ impl App {
         let (embedder, embedder_status) = embed::open(&embed::Settings::of(&config)).await?;
         let generation = Generation { model_id: embedder_status.model_id.clone(), dimension: embedder_status.dimension };
         let (vectors, vectors_status) = Vectors::open(&config.data_dir.join("vectors"), &generation).await;
-        Ok(Self { config, postgres, embedder, embedder_status, vectors, vectors_status })
+        let actor = Actor::local(&config.user);
+        Ok(Self { config, actor, postgres, graph: Graph::embedded(), embedder, embedder_status, vectors, vectors_status })
+    }
+
+    /// The engine of this process, with the settings' lease and attempts.
+    pub fn engine(&self) -> Engine {
+        let retry = RetryPolicy { attempts_max: self.config.attempts_max, ..RetryPolicy::default() };
+        Engine::new(self.postgres.clone(), EngineOptions { lease: self.config.lease, retry, ..EngineOptions::default() })
+    }
+
+    /// What was learned, and the way to it.
+    pub fn memory(&self) -> Memory {
+        Memory {
+            tenant: self.actor.organization,
+            postgres: self.postgres.clone(),
+            embedder: Arc::clone(&self.embedder),
+            vectors: self.vectors.clone(),
+        }
+    }
+
+    /// A run that this process has the right to drive, with everything that its phases use.
+    pub async fn run(&self, engine: Engine, guard: RunGuard, events: Events, stop: CancellationToken) -> anyhow::Result<Run> {
+        let submission = Arc::new(self.submission(&guard).await?);
+        let pack = Arc::new(TargetPack::load(&submission.target)?);
+        let generator: Arc<dyn Agent> = Arc::new(GeneratorAgent::new(Arc::clone(&pack)));
+        Ok(Run {
+            id: guard.run,
+            organization: guard.organization,
+            actor: self.actor.clone(),
+            guard,
+            submission,
+            config: Arc::clone(&self.config),
+            postgres: self.postgres.clone(),
+            engine,
+            graph: self.graph.clone(),
+            memory: self.memory(),
+            embedder: self.embedder_status.clone(),
+            pack: Some(pack),
+            generator: Some(generator),
+            events,
+            stop,
+            told: Arc::default(),
+            tools: Arc::new(OnceCell::new()),
+        })
+    }
+
+    async fn submission(&self, guard: &RunGuard) -> anyhow::Result<Submission> {
+        let mut tx = self.postgres.tenant(guard.organization).await?;
+        let row = runs::find(&mut tx, guard.run).await?.ok_or_else(|| anyhow::anyhow!("run {} is gone", guard.run))?;
+        let content = specs::content(&mut tx, row.spec, row.spec_version).await?;
+        let (content, source_name) = content.ok_or_else(|| anyhow::anyhow!("version {} of {} is gone", row.spec_version, row.slug))?;
+        Ok(Submission {
+            spec: row.spec,
+            slug: row.slug,
+            version: row.spec_version,
+            content,
+            source_name,
+            target: row.target,
+            out: PathBuf::from(row.output_dir),
+            options: serde_json::from_value(row.options)?,
+        })
     }
 
     /// Leaves the stores: the last process to leave the managed PostgreSQL stops it.

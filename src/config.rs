@@ -128,7 +128,7 @@ pub enum EmbedderChoice {
 }
 
 /// Every setting.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// Where everything that is kept lives.
     pub data_dir: PathBuf,
@@ -156,6 +156,10 @@ pub struct Config {
     pub embedder_library: Option<PathBuf>,
     /// The Python interpreter.
     pub python: String,
+    /// The name of the person at the terminal, for the audit log.
+    pub user: String,
+    /// The variables of this process, for package installers that need its proxies, indexes and certificates.
+    pub inherited: Vec<(String, String)>,
     entries: Vec<Entry>,
 }
 
@@ -168,6 +172,12 @@ pub struct Entry {
     pub value: String,
     /// Where it came from.
     pub origin: Origin,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_map().entries(self.entries.iter().map(|entry| (&entry.key, &entry.value))).finish()
+    }
 }
 
 impl Config {
@@ -245,6 +255,10 @@ impl Layers {
             embedder,
             embedder_library: Some(self.text("embedder.library")?).filter(|path| !path.is_empty()).map(PathBuf::from),
             python: self.text("python.command")?.to_owned(),
+            user: std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "local".to_owned()),
+            inherited: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
             entries: self.entries(&data_dir),
             data_dir,
         };

@@ -34,6 +34,11 @@ impl Failure {
         Self { code, message: chain(error), hint: error.hint().map(str::to_owned) }
     }
 
+    /// A run that could not be finished.
+    pub fn unfinished(message: impl Into<String>) -> Self {
+        Self { code: UNFINISHED, message: message.into(), hint: None }
+    }
+
     /// The same with something to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -62,11 +67,15 @@ pub fn report_failure(error: &anyhow::Error) -> ExitCode {
 }
 
 /// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
-    error.chain().find_map(|cause| cause.downcast_ref::<Failure>().map(|failure| failure.code)).unwrap_or(1)
+    let known = |cause: &(dyn std::error::Error + 'static)| {
+        let store = cause.downcast_ref::<StoreError>().filter(|error| error.is_unavailable()).map(|_| STORE_UNAVAILABLE);
+        cause.downcast_ref::<Failure>().map(|failure| failure.code).or(store)
+    };
+    error.chain().find_map(known).unwrap_or(1)
 }

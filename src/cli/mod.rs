@@ -3,17 +3,28 @@
 //! Exit codes: 0 succeeded, 1 internal error, 2 usage or bad input, 3 finished but partial or failed, 4 cancelled or
 //! paused, 5 a required store is unavailable.
 
+mod cancel;
 mod completions;
 mod config;
 mod doctor;
+mod drive;
 mod failure;
 mod findings;
+mod logs;
 mod migrate;
 mod output;
+mod patterns;
 mod plan;
 mod plan_graph;
 mod plan_view;
 mod progress;
+mod report;
+mod report_view;
+mod resume;
+mod run;
+mod select;
+mod status;
+mod undo;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -67,6 +78,23 @@ pub struct Global {
 enum Command {
     /// Show what would be done for a specification, and do nothing
     Plan(plan::PlanArgs),
+    /// Build a specification: plan, generate, check, deliver, probe, learn
+    Run(run::RunArgs),
+    /// Show the newest runs, or how one stands
+    Status(status::StatusArgs),
+    /// Show attempts, checks and what they printed
+    Logs(logs::LogsArgs),
+    /// Show what a run did and what it proved
+    Report(report::ReportArgs),
+    /// Go on with a run that was paused, or that ended partial or failed
+    Resume(resume::ResumeArgs),
+    /// Call a run off for good
+    Cancel(cancel::CancelArgs),
+    /// Bring back the previous tree of an output directory
+    Undo(undo::UndoArgs),
+    /// Search and show what was learned
+    #[command(subcommand)]
+    Patterns(patterns::PatternsCommand),
     /// Show how every store and tool is, and what to do about it
     Doctor(doctor::DoctorArgs),
     /// Show which migrations of the database were applied
@@ -96,6 +124,14 @@ impl Cli {
         let global = self.global;
         match self.command {
             Command::Plan(args) => plan::run(&args),
+            Command::Run(args) => run::run(args, &global).await,
+            Command::Status(args) => status::run(args, &global).await,
+            Command::Logs(args) => logs::run(args, &global).await,
+            Command::Report(args) => report::run(args, &global).await,
+            Command::Resume(args) => resume::run(args, &global).await,
+            Command::Cancel(args) => cancel::run(args, &global).await,
+            Command::Undo(args) => undo::run(&args),
+            Command::Patterns(command) => patterns::run(command, &global).await,
             Command::Doctor(args) => doctor::run(&args, &global).await,
             Command::Migrate(command) => migrate::run(&command, &global).await,
             Command::Config(args) => config::run(&args, &global),

@@ -9,7 +9,8 @@ use crate::model::entity::{Field, FieldSource};
 
 /// The context of the factories.
 pub(super) fn context(project: &Project<'_>) -> Value {
-    let entities: Vec<Value> = project.entities.iter().filter(|names| makeable(project, names)).map(|names| entity(project, names)).collect();
+    let entities: Vec<Value> =
+        project.entities.iter().filter(|names| makeable(project, names)).map(|names| entity(project, names)).collect();
     json!({ "entities": entities })
 }
 

@@ -52,7 +52,13 @@ struct Case<'p, 'a> {
 impl<'p, 'a> Case<'p, 'a> {
     fn of(project: &'p Project<'a>, names: &'p EntityNames<'a>) -> Self {
         let has = |verb: &str| project.operations_on(&names.entity.name).any(|operation| operation.behaviour.verb() == verb);
-        let change = if has("patch") { Some("change") } else if has("replace") { Some("replace") } else { None };
+        let change = if has("patch") {
+            Some("change")
+        } else if has("replace") {
+            Some("replace")
+        } else {
+            None
+        };
         Self { project, names, solver: Solver { project, names }, create: has("create"), change, delete: has("delete") }
     }
 
@@ -68,7 +74,9 @@ impl<'p, 'a> Case<'p, 'a> {
                 };
                 let row = self.solver.solve(Goal::Violates(condition), &Row::new());
                 let made = row.map(|row| self.make(&row));
-                made.map(|made| self.test(&[format!("row = {made}")], "ConflictError", &format!("service.{change}(row, {{}})"))).into_iter().collect()
+                made.map(|made| self.test(&[format!("row = {made}")], "ConflictError", &format!("service.{change}(row, {{}})")))
+                    .into_iter()
+                    .collect()
             }
             RuleKind::DeleteOnlyWhen(condition) => {
                 let row = if self.delete { self.solver.solve(Goal::Violates(condition), &Row::new()) } else { None };
@@ -124,7 +132,11 @@ impl<'p, 'a> Case<'p, 'a> {
 
     fn unique(&self, fields: &[String]) -> Option<Value> {
         let columns: Vec<&str> = fields.iter().map(|field| self.names.attribute(field)).collect();
-        let absent: Vec<&Field> = fields.iter().filter_map(|name| self.names.entity.field(name)).filter(|field| !field.required && field.default.is_none()).collect();
+        let absent: Vec<&Field> = fields
+            .iter()
+            .filter_map(|name| self.names.entity.field(name))
+            .filter(|field| !field.required && field.default.is_none())
+            .collect();
         let mut extra = Vec::new();
         for field in absent {
             let value = sample(self.project, self.names, field)?;
@@ -132,7 +144,11 @@ impl<'p, 'a> Case<'p, 'a> {
             extra.push(format!("{}={text}", self.names.attribute(&field.name)));
         }
         let module = &self.names.module;
-        let made = if extra.is_empty() { format!("factories.make_{module}(session)") } else { format!("factories.make_{module}(session, {})", extra.join(", ")) };
+        let made = if extra.is_empty() {
+            format!("factories.make_{module}(session)")
+        } else {
+            format!("factories.make_{module}(session, {})", extra.join(", "))
+        };
         let same: Vec<String> = columns.iter().map(|column| format!("{}: first.{column}", python::text(column))).collect();
         let same = format!("{{{}}}", same.join(", "));
         let first = format!("first = {made}");
@@ -161,11 +177,15 @@ impl<'p, 'a> Case<'p, 'a> {
             .iter()
             .filter_map(|state| {
                 let fixed = Row::from([(field.to_owned(), json!(state))]);
-                let row = self.solver.solve(Goal::Valid, &fixed).map(|row| if row.contains_key(field) { row } else { row.into_iter().chain(fixed.clone()).collect() });
+                let row = self
+                    .solver
+                    .solve(Goal::Valid, &fixed)
+                    .map(|row| if row.contains_key(field) { row } else { row.into_iter().chain(fixed.clone()).collect() });
                 row.map(|row| (state.clone(), row))
             })
             .collect();
-        let states: Vec<String> = rows.iter().map(|(state, row)| format!("{}: {}", python::text(state), self.solver.literal(row))).collect();
+        let states: Vec<String> =
+            rows.iter().map(|(state, row)| format!("{}: {}", python::text(state), self.solver.literal(row))).collect();
         let pairs = |allowed: bool| -> Vec<String> {
             let mut found = Vec::new();
             for (before, _) in &rows {
@@ -213,7 +233,8 @@ impl<'p, 'a> Case<'p, 'a> {
             };
             let (_, target) = set.iter().find(|(name, _)| name == field)?;
             let target = target.as_str()?;
-            let (_, row) = rows.iter().find(|(state, _)| state != target && !edges.iter().any(|(from, to)| from == state && to == target))?;
+            let (_, row) =
+                rows.iter().find(|(state, _)| state != target && !edges.iter().any(|(from, to)| from == state && to == target))?;
             let mut test = self.test(&[format!("row = {}", self.make(row))], "ConflictError", &format!("service.{}(row)", operation.ident));
             test["suffix"] = json!("refuses");
             Some(test)
@@ -274,9 +295,14 @@ pub(super) fn other_value(project: &Project<'_>, names: &EntityNames<'_>, field:
         FieldType::Time => json!("18:00:00"),
         FieldType::Integer | FieldType::BigInteger | FieldType::Float | FieldType::Decimal { .. } => {
             let value = fixed.as_f64()?;
-            let (least, most) = (field.limits.min.as_ref().and_then(serde_json::Number::as_f64), field.limits.max.as_ref().and_then(serde_json::Number::as_f64));
+            let (least, most) = (
+                field.limits.min.as_ref().and_then(serde_json::Number::as_f64),
+                field.limits.max.as_ref().and_then(serde_json::Number::as_f64),
+            );
             let step = field.limits.multiple_of.as_ref().and_then(serde_json::Number::as_f64).filter(|step| *step >= 1.0).unwrap_or(1.0);
-            let next = [value + step, value - step].into_iter().find(|next| least.is_none_or(|least| *next >= least) && most.is_none_or(|most| *next <= most))?;
+            let next = [value + step, value - step]
+                .into_iter()
+                .find(|next| least.is_none_or(|least| *next >= least) && most.is_none_or(|most| *next <= most))?;
             if next.fract() == 0.0 { serde_json::from_str(&format!("{next:.0}")).ok()? } else { json!(next) }
         }
         FieldType::Text | FieldType::Email | FieldType::Url => {

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::context_factories::makeable;
 use super::project::Project;
-use super::tests_rows;
 use super::tests_case::Case;
+use super::tests_rows;
 use super::{python, tests_list, tests_write};
 use crate::model::Subject;
 use crate::model::operation::{Behaviour, Operation, Status};

@@ -6,7 +6,8 @@ use super::pack::Manifest;
 use super::project::Project;
 use super::units::{About, Unit};
 use super::{
-    GenerateError, context_errors, context_factories, context_model, context_router, context_rules, context_schema, context_service, context_tests, python,
+    GenerateError, context_errors, context_factories, context_model, context_router, context_rules, context_schema, context_service,
+    context_tests, python,
 };
 use crate::model::operation::{Behaviour, Operation};
 use crate::model::spec::ErrorStyle;
@@ -87,7 +88,9 @@ fn whole(manifest: &Manifest, project: &Project<'_>, key: &str) -> Value {
         }
         "tests/support" => context_factories::context(project),
         "tests/platform" => platform(project, problem),
-        "project/readme" => json!({ "title": doc.title, "slug": doc.slug, "summary": doc.summary, "groups": groups(project), "pending": pending }),
+        "project/readme" => {
+            json!({ "title": doc.title, "slug": doc.slug, "summary": doc.summary, "groups": groups(project), "pending": pending })
+        }
         _ => json!({}),
     }
 }
@@ -125,7 +128,8 @@ fn wrong_method(operations: &[&Operation]) -> Value {
         .filter(|operation| operation.path == first.path || context_router::catches(&operation.path, &first.path))
         .map(|operation| operation.method.to_string())
         .collect();
-    let wrong = ["PATCH", "PUT", "DELETE", "POST", "GET"].into_iter().find(|method| !has.iter().any(|own| own == method)).unwrap_or("TRACE");
+    let wrong =
+        ["PATCH", "PUT", "DELETE", "POST", "GET"].into_iter().find(|method| !has.iter().any(|own| own == method)).unwrap_or("TRACE");
     let mut allowed: Vec<String> = has.iter().map(|method| python::text(method)).collect();
     allowed.sort();
     allowed.dedup();

@@ -93,7 +93,8 @@ fn create<'t>(table: &'t Table, there: &BTreeSet<&str>, steps: &mut Steps) -> Ve
 /// Columns, constraints and perhaps indexes, one line each.
 fn parts(table: &Table, indexes: bool, alter: &mut dyn FnMut(&ForeignKey) -> bool) -> Vec<String> {
     let key = |part: &Column| table.primary_key.columns.contains(&part.name);
-    let mut lines: Vec<String> = table.columns.iter().map(|part| format!("    {},", column(part, part.default.as_deref(), key(part)))).collect();
+    let mut lines: Vec<String> =
+        table.columns.iter().map(|part| format!("    {},", column(part, part.default.as_deref(), key(part)))).collect();
     lines.push(format!("    sa.PrimaryKeyConstraint({}, name=\"{}\"),", list(&table.primary_key.columns), table.primary_key.name));
     lines.extend(table.uniques.iter().map(|key| format!("    sa.UniqueConstraint({}, name=\"{}\"),", list(&key.columns), key.name)));
     for key in &table.foreign_keys {

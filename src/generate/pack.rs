@@ -6,7 +6,8 @@ use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 
 use super::GenerateError;
-use crate::model::TaskType;
+use super::project::Project;
+use crate::model::{SpecDocument, TaskType};
 
 static PACKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/targets");
 
@@ -95,6 +96,7 @@ pub(super) struct Manifest {
     pub(super) project_checks: Vec<ProjectCheck>,
     pub(super) migrate: Command,
     pub(super) start: Command,
+    pub(super) by_hand: Command,
     pub(super) environment: BTreeMap<String, String>,
     pub(super) units: Vec<UnitSpec>,
 }
@@ -235,6 +237,17 @@ impl TargetPack {
     /// The pinned requirements, with hashes, of everything that checks and runs its projects.
     pub fn lock(&self) -> &'static str {
         self.text("requirements.lock").unwrap_or_default()
+    }
+
+    /// The name under which the generated project is imported.
+    pub fn package(&self, doc: &SpecDocument) -> String {
+        Project::new(doc).package
+    }
+
+    /// What a person types in the project's folder to install, migrate and start it.
+    pub fn start_by_hand(&self, doc: &SpecDocument) -> Vec<String> {
+        let package = self.package(doc);
+        self.manifest.by_hand.command.iter().map(|line| line.replace("{package}", &package)).collect()
     }
 
     /// How its projects are installed, checked, migrated and started.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::project::Project;
-use super::{Proof, TargetPack, GenerateError, context_rules, context_tests};
+use super::{GenerateError, Proof, TargetPack, context_rules, context_tests};
 use crate::model::{SpecDocument, Subject};
 
 impl TargetPack {

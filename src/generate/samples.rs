@@ -31,7 +31,12 @@ pub(super) fn of_field(field: &Field, unique: bool) -> Option<Sample> {
     if let FieldType::Reference { entity, .. } = &field.field_type {
         return Some(Sample::KeyOf(entity.clone()));
     }
-    if !unique && let Some(default) = field.default.as_ref().filter(|default| !default.is_null() && !default.is_array() && **default != json!("today") && **default != json!("now")) {
+    if !unique
+        && let Some(default) = field
+            .default
+            .as_ref()
+            .filter(|default| !default.is_null() && !default.is_array() && **default != json!("today") && **default != json!("now"))
+    {
         return Some(Sample::Fixed(default.clone()));
     }
     of_type(&field.field_type, &field.limits, &field.ident, unique)
@@ -46,7 +51,8 @@ pub(super) fn of_type(field_type: &FieldType, limits: &Limits, label: &str, uniq
         FieldType::Url => Some(if unique { numbered("https://example.com/", 1, "") } else { Sample::Fixed(json!("https://example.com/")) }),
         FieldType::Integer | FieldType::BigInteger => {
             let least = limits.min.as_ref().map_or(1, |min| min.as_f64().map_or(1, ceiling).max(1)) + i64::from(limits.min_exclusive);
-            let most = limits.max.as_ref().and_then(serde_json::Number::as_f64).map_or(i64::from(i32::MAX), floor) - i64::from(limits.max_exclusive);
+            let most = limits.max.as_ref().and_then(serde_json::Number::as_f64).map_or(i64::from(i32::MAX), floor)
+                - i64::from(limits.max_exclusive);
             let value = stepped(least.min(most), limits);
             if unique && limits.multiple_of.is_none() { Some(Sample::Counted(value)) } else { fixed(json!(value)) }
         }
@@ -54,7 +60,11 @@ pub(super) fn of_type(field_type: &FieldType, limits: &Limits, label: &str, uniq
             let least = limits.min.as_ref().and_then(serde_json::Number::as_f64).map_or(1.0, |min| min.max(1.0));
             let most = limits.max.as_ref().and_then(serde_json::Number::as_f64).unwrap_or(f64::MAX);
             let value = if least < most { least.ceil() + if limits.min_exclusive { 1.0 } else { 0.0 } } else { most };
-            let value = if value > most { f64::midpoint(limits.min.as_ref().and_then(serde_json::Number::as_f64).unwrap_or(0.0), most) } else { value };
+            let value = if value > most {
+                f64::midpoint(limits.min.as_ref().and_then(serde_json::Number::as_f64).unwrap_or(0.0), most)
+            } else {
+                value
+            };
             fixed(if value.fract() == 0.0 { json!(floor(value)) } else { json!(value) })
         }
         FieldType::Boolean => fixed(json!(false)),
@@ -256,7 +266,8 @@ fn format_text(before: &str, digits: usize, after: &str) -> String {
 
 /// True when no two rows may share the field's value, by itself or by a rule over it alone or with others.
 pub(super) fn unique(project: &Project<'_>, entity: &str, field: &Field) -> bool {
-    let by_rule = project.rules_of(entity).any(|rule| matches!(&rule.kind, crate::model::RuleKind::Unique(fields) if fields.contains(&field.name)));
+    let by_rule =
+        project.rules_of(entity).any(|rule| matches!(&rule.kind, crate::model::RuleKind::Unique(fields) if fields.contains(&field.name)));
     field.unique || field.primary_key || by_rule
 }
 

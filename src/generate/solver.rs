@@ -111,7 +111,9 @@ impl Solver<'_, '_> {
             FieldType::Date => found.extend([PAST, "2020-03-01", "2020-02-15", FUTURE].map(|day| json!(day))),
             FieldType::DateTime => found.extend([PAST, "2020-03-01", FUTURE].map(|day| json!(format!("{day}T12:30:00Z")))),
             FieldType::Time => found.extend(["08:00:00", "12:30:00", "18:00:00"].map(|time| json!(time))),
-            FieldType::Integer | FieldType::BigInteger | FieldType::Float | FieldType::Decimal { .. } => found.extend(numbers(field, rules)),
+            FieldType::Integer | FieldType::BigInteger | FieldType::Float | FieldType::Decimal { .. } => {
+                found.extend(numbers(field, rules))
+            }
             _ => found.extend(literals(field, rules)),
         }
         if !field.required {
@@ -160,11 +162,23 @@ impl Solver<'_, '_> {
             Condition::Absent(field) => Some(absent(row, field)),
             Condition::All(all) => {
                 let truths: Vec<Option<bool>> = all.iter().map(|condition| self.evaluate(condition, row)).collect();
-                if truths.contains(&Some(false)) { Some(false) } else if truths.contains(&None) { None } else { Some(true) }
+                if truths.contains(&Some(false)) {
+                    Some(false)
+                } else if truths.contains(&None) {
+                    None
+                } else {
+                    Some(true)
+                }
             }
             Condition::Any(any) => {
                 let truths: Vec<Option<bool>> = any.iter().map(|condition| self.evaluate(condition, row)).collect();
-                if truths.contains(&Some(true)) { Some(true) } else if truths.contains(&None) { None } else { Some(false) }
+                if truths.contains(&Some(true)) {
+                    Some(true)
+                } else if truths.contains(&None) {
+                    None
+                } else {
+                    Some(false)
+                }
             }
         }
     }
@@ -193,7 +207,8 @@ impl Solver<'_, '_> {
 
     /// The values as a Python dictionary by column: `{"status": "draft"}`.
     pub(super) fn literal(&self, row: &Row) -> String {
-        let pairs: Vec<String> = self.columns(row).into_iter().map(|(column, value)| format!("{}: {value}", python::text(column))).collect();
+        let pairs: Vec<String> =
+            self.columns(row).into_iter().map(|(column, value)| format!("{}: {value}", python::text(column))).collect();
         format!("{{{}}}", pairs.join(", "))
     }
 
@@ -246,7 +261,9 @@ fn literals(field: &Field, rules: &[&Rule]) -> Vec<Value> {
     fn collect(condition: &Condition, name: &str, found: &mut Vec<Value>) {
         match condition {
             Condition::Compare { left, right, .. } => match (left, right) {
-                (Expression::Field(field), Expression::Literal(value)) | (Expression::Literal(value), Expression::Field(field)) if field == name => {
+                (Expression::Field(field), Expression::Literal(value)) | (Expression::Literal(value), Expression::Field(field))
+                    if field == name =>
+                {
                     found.push(value.clone());
                 }
                 _ => {}
@@ -282,7 +299,8 @@ fn numbers(field: &Field, rules: &[&Rule]) -> Vec<Value> {
     let mut found: Vec<f64> = named.iter().filter_map(Value::as_f64).flat_map(|value| [value, value + 1.0, value - 1.0]).collect();
     found.extend([1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 0.0, least, most]);
     let inside = |value: &f64| {
-        (*value > least || (*value >= least && !field.limits.min_exclusive)) && (*value < most || (*value <= most && !field.limits.max_exclusive))
+        (*value > least || (*value >= least && !field.limits.min_exclusive))
+            && (*value < most || (*value <= most && !field.limits.max_exclusive))
     };
     let step = bound(&field.limits.multiple_of).filter(|step| *step >= 1.0);
     let kept = found.into_iter().filter(inside).filter(|value| step.is_none_or(|step| value % step == 0.0));

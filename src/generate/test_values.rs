@@ -28,7 +28,9 @@ fn nested(classes: &Classes, shape: &Shape, depth: u32) -> Option<Value> {
     match &resolve(classes, shape).kind {
         ShapeKind::Any => Some(json!("anything")),
         ShapeKind::Boolean => Some(json!(true)),
-        ShapeKind::Integer { limits, values, .. } => values.first().map(|value| json!(value)).or_else(|| fixed(&FieldType::Integer, limits)),
+        ShapeKind::Integer { limits, values, .. } => {
+            values.first().map(|value| json!(value)).or_else(|| fixed(&FieldType::Integer, limits))
+        }
         ShapeKind::Number { limits, .. } => fixed(&FieldType::Float, limits),
         ShapeKind::Text { format, limits, values } => match (values.first(), format.as_deref()) {
             (Some(value), _) => Some(json!(value)),
@@ -104,7 +106,11 @@ pub(super) fn invalid(classes: &Classes, shape: &Shape) -> Vec<String> {
 fn outside(limits: &Limits) -> Vec<String> {
     let low = limits.min.as_ref().and_then(serde_json::Number::as_f64).map(|min| if limits.min_exclusive { min } else { min - 1.0 });
     let high = limits.max.as_ref().and_then(serde_json::Number::as_f64).map(|max| if limits.max_exclusive { max } else { max + 1.0 });
-    low.into_iter().chain(high).filter(|value| value.abs() < 1e15).map(|value| if value.fract() == 0.0 { format!("{value:.0}") } else { value.to_string() }).collect()
+    low.into_iter()
+        .chain(high)
+        .filter(|value| value.abs() < 1e15)
+        .map(|value| if value.fract() == 0.0 { format!("{value:.0}") } else { value.to_string() })
+        .collect()
 }
 
 fn refused_texts(format: Option<&str>, limits: &Limits, values: &[String]) -> Vec<String> {

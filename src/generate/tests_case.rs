@@ -11,10 +11,10 @@ use super::python;
 use super::samples::{self, Sample};
 use super::solver::{Goal, Row, Solver};
 use super::test_values;
+use crate::model::RuleKind;
 use crate::model::entity::{Field, FieldType};
 use crate::model::operation::{Behaviour, Binding, Location, Method, Operation, Status};
 use crate::model::shape::{ObjectShape, ShapeKind};
-use crate::model::RuleKind;
 
 /// One derivable operation.
 pub(super) struct Case<'p, 'a> {
@@ -104,7 +104,8 @@ impl<'p, 'a> Case<'p, 'a> {
             path = path.replace(&format!("{{{}}}", binding.parameter), &format!("\u{1}{value}\u{2}"));
         }
         for parameter in self.operation.parameters.iter().filter(|parameter| parameter.location == Location::Path) {
-            let value = test_values::valid(&self.project.classes, &parameter.shape).map_or_else(|| "x".to_owned(), |value| value.as_str().map_or(value.to_string(), str::to_owned));
+            let value = test_values::valid(&self.project.classes, &parameter.shape)
+                .map_or_else(|| "x".to_owned(), |value| value.as_str().map_or(value.to_string(), str::to_owned));
             path = path.replace(&format!("{{{}}}", parameter.name), &value);
         }
         let formatted = path.contains('\u{1}');
@@ -141,7 +142,9 @@ impl<'p, 'a> Case<'p, 'a> {
         match python::stored_type(self.project, &field.field_type) {
             FieldType::Uuid => Some("uuid4()".to_owned()),
             FieldType::Integer | FieldType::BigInteger => Some("987654321".to_owned()),
-            FieldType::Text | FieldType::Email | FieldType::Url if matches!(field.field_type, FieldType::Reference { .. }) => Some("\"missing\"".to_owned()),
+            FieldType::Text | FieldType::Email | FieldType::Url if matches!(field.field_type, FieldType::Reference { .. }) => {
+                Some("\"missing\"".to_owned())
+            }
             FieldType::Text | FieldType::Email | FieldType::Url => {
                 let value = samples::of_field(field, true)?;
                 Some(value.stored(self.project, &field.field_type).replace("number", "factories.number()"))
@@ -152,13 +155,19 @@ impl<'p, 'a> Case<'p, 'a> {
 
     /// A test text for a path value that is malformed, and the status that answers it.
     pub(super) fn malformed(&self) -> Option<u16> {
-        let parameter = self.operation.parameters.iter().find(|parameter| Some(&parameter.name) == self.path.last().map(|binding| &binding.parameter))?;
+        let parameter = self
+            .operation
+            .parameters
+            .iter()
+            .find(|parameter| Some(&parameter.name) == self.path.last().map(|binding| &binding.parameter))?;
         let field = self.names.entity.field(&self.path.last()?.field)?;
         let stored = python::stored_type(self.project, &field.field_type);
         match (&parameter.shape.kind, stored) {
             (ShapeKind::Integer { .. }, _) => Some(self.status(422)),
             (ShapeKind::Text { format, .. }, _) if format.as_deref() == Some("uuid") => Some(self.status(422)),
-            (ShapeKind::Text { values, .. }, FieldType::Integer | FieldType::BigInteger | FieldType::Uuid) if values.is_empty() => Some(self.status(404)),
+            (ShapeKind::Text { values, .. }, FieldType::Integer | FieldType::BigInteger | FieldType::Uuid) if values.is_empty() => {
+                Some(self.status(404))
+            }
             _ => None,
         }
     }
@@ -178,7 +187,9 @@ impl<'p, 'a> Case<'p, 'a> {
 
     /// True when a valid request can be made.
     pub(super) fn sendable(&self) -> bool {
-        self.input().is_some_and(|object| object.properties.iter().filter(|property| property.required).all(|property| self.property(property).is_some()))
+        self.input().is_some_and(|object| {
+            object.properties.iter().filter(|property| property.required).all(|property| self.property(property).is_some())
+        })
     }
 
     pub(super) fn body_name(&self) -> String {
@@ -217,7 +228,8 @@ impl<'p, 'a> Case<'p, 'a> {
             Some(value) => Sample::Fixed(value.clone()),
             None => sample(self.project, self.names, field)?,
         };
-        if let (Sample::Fixed(_), ShapeKind::Reference(_) | ShapeKind::Array { .. } | ShapeKind::Object(_)) = (&sample, &property.shape.kind)
+        if let (Sample::Fixed(_), ShapeKind::Reference(_) | ShapeKind::Array { .. } | ShapeKind::Object(_)) =
+            (&sample, &property.shape.kind)
             && !matches!(field.field_type, FieldType::List(_))
         {
             return Some((python::value(&test_values::valid(&self.project.classes, &property.shape)?), None));
@@ -247,7 +259,9 @@ impl<'p, 'a> Case<'p, 'a> {
             return Vec::new();
         };
         let both = input.properties.iter().filter(|property| shown.properties.iter().any(|other| other.name == property.name));
-        let stored = both.filter(|property| self.names.entity.field(&property.name).is_some_and(|field| !matches!(field.field_type, FieldType::Object(_))));
+        let stored = both.filter(|property| {
+            self.names.entity.field(&property.name).is_some_and(|field| !matches!(field.field_type, FieldType::Object(_)))
+        });
         stored.map(|property| property.name.clone()).collect()
     }
 
@@ -265,7 +279,10 @@ impl<'p, 'a> Case<'p, 'a> {
     /// Overrides that keep what may not change: `{"isbn": row.isbn}`.
     pub(super) fn kept(&self) -> Vec<String> {
         let fixed = |field: &&Field| {
-            let by_rule = self.project.rules_of(&self.names.entity.name).any(|rule| matches!(&rule.kind, RuleKind::Immutable { field: name } if *name == field.name));
+            let by_rule = self
+                .project
+                .rules_of(&self.names.entity.name)
+                .any(|rule| matches!(&rule.kind, RuleKind::Immutable { field: name } if *name == field.name));
             field.immutable || field.primary_key || by_rule
         };
         let input = self.input();
@@ -279,6 +296,11 @@ impl<'p, 'a> Case<'p, 'a> {
 pub(super) fn method_call(method: Method, url: &str, extra: &[String]) -> (String, Vec<String>) {
     let name = method.to_string();
     let carries = extra.iter().any(|text| text.starts_with("json=") || text.starts_with("content="));
-    let own = matches!(method, Method::Post | Method::Put | Method::Patch) || (matches!(method, Method::Get | Method::Delete | Method::Head | Method::Options) && !carries);
-    if own { (format!("client.{}", name.to_lowercase()), vec![url.to_owned()]) } else { ("client.request".to_owned(), vec![python::text(&name), url.to_owned()]) }
+    let own = matches!(method, Method::Post | Method::Put | Method::Patch)
+        || (matches!(method, Method::Get | Method::Delete | Method::Head | Method::Options) && !carries);
+    if own {
+        (format!("client.{}", name.to_lowercase()), vec![url.to_owned()])
+    } else {
+        ("client.request".to_owned(), vec![python::text(&name), url.to_owned()])
+    }
 }

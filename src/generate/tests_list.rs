@@ -22,7 +22,11 @@ pub(super) fn tests(case: &Case<'_, '_>, list: &ListBehaviour) -> Vec<Test> {
     found.extend(pages(case, list));
     found.extend(next_link(case, list));
     found.extend(refused(case));
-    if case.path.iter().any(|binding| case.names.entity.field(&binding.field).is_some_and(|field| matches!(field.field_type, FieldType::Reference { .. }))) {
+    if case
+        .path
+        .iter()
+        .any(|binding| case.names.entity.field(&binding.field).is_some_and(|field| matches!(field.field_type, FieldType::Reference { .. })))
+    {
         if let Some(missing) = case.missing() {
             let url = case.url_with(None, Some("missing"));
             let (mut lines, _) = case.parents();
@@ -48,7 +52,11 @@ fn items(case: &Case<'_, '_>) -> String {
 /// The name and field of the key, when rows show it.
 fn key<'c>(case: &'c Case<'_, '_>) -> Option<&'c Field> {
     let key = case.names.entity.key();
-    case.shown()?.properties.iter().any(|property| property.name == key.name && !matches!(property.shape.kind, ShapeKind::Reference(_))).then_some(key)
+    case.shown()?
+        .properties
+        .iter()
+        .any(|property| property.name == key.name && !matches!(property.shape.kind, ShapeKind::Reference(_)))
+        .then_some(key)
 }
 
 /// An assertion that exactly these variables' rows are listed.
@@ -90,7 +98,8 @@ fn filled(case: &Case<'_, '_>, field: &Field) -> Option<Option<String>> {
         RuleKind::RequiredWhen { field: name, .. } => *name == field.name,
         RuleKind::Check(condition) => super::conditions::fields_of(condition).contains(&field.name.as_str()),
         RuleKind::Implies { when, then } => {
-            super::conditions::fields_of(when).contains(&field.name.as_str()) || super::conditions::fields_of(then).contains(&field.name.as_str())
+            super::conditions::fields_of(when).contains(&field.name.as_str())
+                || super::conditions::fields_of(then).contains(&field.name.as_str())
         }
         _ => false,
     });
@@ -134,11 +143,18 @@ fn filter(case: &Case<'_, '_>, filter: &Filter) -> Option<Test> {
         lines.push(format!("assert {} == []", items(case)));
     }
     let name = format!("test_{}_by_{}", case.operation.ident, super::project::attribute(&parameter_ident(case, &filter.parameter)));
-    Some(Test { proves: vec![Subject::Field(format!("{}.{}", case.names.entity.name, field.name))], ..Test::new(name, "The filter keeps what matches and drops the rest.", lines) })
+    Some(Test {
+        proves: vec![Subject::Field(format!("{}.{}", case.names.entity.name, field.name))],
+        ..Test::new(name, "The filter keeps what matches and drops the rest.", lines)
+    })
 }
 
 fn parameter_ident(case: &Case<'_, '_>, name: &str) -> String {
-    case.operation.parameters.iter().find(|parameter| parameter.name == name).map_or_else(|| name.to_owned(), |parameter| parameter.ident.clone())
+    case.operation
+        .parameters
+        .iter()
+        .find(|parameter| parameter.name == name)
+        .map_or_else(|| name.to_owned(), |parameter| parameter.ident.clone())
 }
 
 /// A stored value as the text of a parameter.
@@ -161,11 +177,13 @@ fn other(case: &Case<'_, '_>, filter: &Filter, field: &Field) -> Option<String> 
     match (filter.comparison, python::stored_type(case.project, &field.field_type)) {
         (FilterComparison::Contains, _) => Some("\"no row has this\"".to_owned()),
         (FilterComparison::Equal | FilterComparison::OneOf, FieldType::Uuid) => Some(one("str(uuid4())".to_owned())),
-        (FilterComparison::Equal | FilterComparison::OneOf, FieldType::Text | FieldType::List(_)) if !enumerated => match &parameter.shape.kind {
-            ShapeKind::Text { limits, .. } if limits.pattern.is_none() => Some(one("\"no row has this\"".to_owned())),
-            ShapeKind::Array { .. } => Some("[\"no row has this\"]".to_owned()),
-            _ => None,
-        },
+        (FilterComparison::Equal | FilterComparison::OneOf, FieldType::Text | FieldType::List(_)) if !enumerated => {
+            match &parameter.shape.kind {
+                ShapeKind::Text { limits, .. } if limits.pattern.is_none() => Some(one("\"no row has this\"".to_owned())),
+                ShapeKind::Array { .. } => Some("[\"no row has this\"]".to_owned()),
+                _ => None,
+            }
+        }
         (FilterComparison::Equal, FieldType::Enum(values)) => {
             let own = match samples::of_field(field, false)? {
                 Sample::Fixed(value) => value,
@@ -188,7 +206,8 @@ fn sort(case: &Case<'_, '_>, list: &ListBehaviour) -> Option<Test> {
     lines.push(format!("rows = {}", items(case)));
     lines.push("assert len(rows) == 2".to_owned());
     lines.push("name = order.removeprefix(\"-\")".to_owned());
-    let shown = case.shown().is_some_and(|object| sort.fields.iter().all(|name| object.properties.iter().any(|property| property.name == *name)));
+    let shown =
+        case.shown().is_some_and(|object| sort.fields.iter().all(|name| object.properties.iter().any(|property| property.name == *name)));
     let required = sort.fields.iter().all(|name| case.names.entity.field(name).is_some_and(|field| field.required));
     if shown && required {
         lines.push("values = [row[name] for row in rows]".to_owned());
@@ -247,7 +266,10 @@ fn refused(case: &Case<'_, '_>) -> Option<Test> {
     let optional = case.operation.parameters.iter().filter(|parameter| parameter.location == Location::Query);
     let cases: Vec<String> = optional
         .flat_map(|parameter| {
-            test_values::invalid_texts(&parameter.shape).into_iter().map(|text| format!("({}, {text})", python::text(&parameter.name))).collect::<Vec<_>>()
+            test_values::invalid_texts(&parameter.shape)
+                .into_iter()
+                .map(|text| format!("({}, {text})", python::text(&parameter.name)))
+                .collect::<Vec<_>>()
         })
         .collect();
     if cases.is_empty() {

@@ -60,13 +60,21 @@ pub(super) fn read(case: &Case<'_, '_>) -> Vec<Test> {
             proves.push(Subject::Field(format!("{}.{}", case.names.entity.name, field.name)));
             let simple = matches!(
                 python::stored_type(case.project, &field.field_type),
-                FieldType::Text | FieldType::Email | FieldType::Url | FieldType::Integer | FieldType::BigInteger | FieldType::Boolean | FieldType::Uuid | FieldType::Enum(_)
+                FieldType::Text
+                    | FieldType::Email
+                    | FieldType::Url
+                    | FieldType::Integer
+                    | FieldType::BigInteger
+                    | FieldType::Boolean
+                    | FieldType::Uuid
+                    | FieldType::Enum(_)
             );
             if field.required && simple && plainly_shown(&property.shape.kind) {
                 lines.push(format!("assert answer[{}] == {}", python::text(&property.name), case.wire_of(field, "row")));
             }
         }
-        let names: Vec<String> = shown.properties.iter().filter(|property| property.required).map(|property| python::text(&property.name)).collect();
+        let names: Vec<String> =
+            shown.properties.iter().filter(|property| property.required).map(|property| python::text(&property.name)).collect();
         if !names.is_empty() {
             lines.push(format!("assert answer.keys() >= {{{}}}", names.join(", ")));
         }
@@ -96,12 +104,21 @@ pub(super) fn delete(case: &Case<'_, '_>) -> Vec<Test> {
     lines.push(format!("assert session.get(models.{}, key) is None", names.class));
     let mut tests = vec![Test::new(format!("test_{ident}"), "A deleted row is gone.", lines)];
     for (child, column, on_delete) in children(case.project, &names.entity.name) {
-        let Some(other) = case.project.entity(child).filter(|other| context_factories::makeable(case.project, other) && other.entity.name != names.entity.name) else {
+        let Some(other) = case
+            .project
+            .entity(child)
+            .filter(|other| context_factories::makeable(case.project, other) && other.entity.name != names.entity.name)
+        else {
             continue;
         };
         let child = format!("child = factories.make_{}(session, {column}=row.{})", other.module, names.key());
         if on_delete == OnDelete::Restrict {
-            let lines = vec![make.clone(), child.replace("child = ", ""), call.clone(), format!("assert response.status_code == {}, response.text", case.status(409))];
+            let lines = vec![
+                make.clone(),
+                child.replace("child = ", ""),
+                call.clone(),
+                format!("assert response.status_code == {}, response.text", case.status(409)),
+            ];
             let name = format!("test_{ident}_in_use_by_{}_{column}", other.module);
             let field = other.entity.fields.iter().find(|field| other.attribute(&field.name) == column);
             let proves = field.map(|field| Subject::Field(format!("{}.{}", other.entity.name, field.name))).into_iter().collect();
@@ -109,9 +126,23 @@ pub(super) fn delete(case: &Case<'_, '_>) -> Vec<Test> {
         } else if !restricted(case.project, &other.entity.name, &mut BTreeSet::new()) {
             let key = format!("child_key = child.{}", other.key());
             let gone = format!("found = session.get(models.{}, child_key)", other.class);
-            let then = if on_delete == OnDelete::Cascade { "assert found is None".to_owned() } else { format!("assert found is not None and found.{column} is None") };
-            let lines = vec![make.clone(), child, key, call.clone(), format!("assert response.status_code == {}, response.text", case.good()), "session.expunge_all()".to_owned(), gone, then];
-            let what = if on_delete == OnDelete::Cascade { "Rows that belong to it go with it." } else { "Rows that refer to it forget it." };
+            let then = if on_delete == OnDelete::Cascade {
+                "assert found is None".to_owned()
+            } else {
+                format!("assert found is not None and found.{column} is None")
+            };
+            let lines = vec![
+                make.clone(),
+                child,
+                key,
+                call.clone(),
+                format!("assert response.status_code == {}, response.text", case.good()),
+                "session.expunge_all()".to_owned(),
+                gone,
+                then,
+            ];
+            let what =
+                if on_delete == OnDelete::Cascade { "Rows that belong to it go with it." } else { "Rows that refer to it forget it." };
             tests.push(Test::new(format!("test_{ident}_with_{}_{column}", other.module), what, lines));
         }
     }

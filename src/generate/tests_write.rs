@@ -55,7 +55,8 @@ pub(super) fn create(case: &Case<'_, '_>) -> Vec<Test> {
         Some(assertions) => lines.extend(assertions),
         None => lines.push(format!("assert session.scalar(select(func.count()).select_from(models.{})) == 1", case.names.class)),
     }
-    let located = success_number(case.operation).is_some_and(|number| case.operation.responses[number].headers.iter().any(|header| header.name.eq_ignore_ascii_case("location")));
+    let located = success_number(case.operation)
+        .is_some_and(|number| case.operation.responses[number].headers.iter().any(|header| header.name.eq_ignore_ascii_case("location")));
     if located {
         lines.push("assert client.get(response.headers[\"location\"]).json() == response.json()".to_owned());
     }
@@ -71,7 +72,10 @@ pub(super) fn create(case: &Case<'_, '_>) -> Vec<Test> {
     if let Some(missing) = case.missing().filter(|_| !parents.is_empty()) {
         let mut lines: Vec<String> = parents[..parents.len() - 1].to_vec();
         lines.push(format!("missing = {missing}"));
-        lines.push(format!("response = {}", case.call(&case.url_with(None, Some("missing")), &[case.json(&format!("{}(session)", case.body_name()))])));
+        lines.push(format!(
+            "response = {}",
+            case.call(&case.url_with(None, Some("missing")), &[case.json(&format!("{}(session)", case.body_name()))])
+        ));
         lines.push(refused(case, 404));
         tests.push(Test::new(format!("test_{ident}_below_missing_parent"), "Nothing is made below a row that does not exist.", lines));
     }
@@ -81,18 +85,26 @@ pub(super) fn create(case: &Case<'_, '_>) -> Vec<Test> {
 /// Only what is required is sent.
 fn minimal(case: &Case<'_, '_>, parents: &[String]) -> Option<Test> {
     let object = case.input()?;
-    let required: Vec<String> = object.properties.iter().filter(|property| property.required).map(|property| python::text(&property.name)).collect();
+    let required: Vec<String> =
+        object.properties.iter().filter(|property| property.required).map(|property| python::text(&property.name)).collect();
     if required.len() == object.properties.len() || (required.is_empty() && !parents.is_empty() && object.properties.is_empty()) {
         return None;
     }
     let demanded = super::context_factories::demanded(case.project, case.names);
-    let blocked = object.properties.iter().any(|property| !property.required && demanded.get(&property.name).is_some_and(|value| !value.is_null() && property.shape.default.as_ref() != Some(value)));
+    let blocked = object.properties.iter().any(|property| {
+        !property.required
+            && demanded.get(&property.name).is_some_and(|value| !value.is_null() && property.shape.default.as_ref() != Some(value))
+    });
     if blocked {
         return None;
     }
     let mut lines = parents.to_vec();
     lines.push(format!("whole = {}(session)", case.body_name()));
-    let names = if required.is_empty() { "()".to_owned() } else { format!("({},)", required.join(", ")).replace(",)", if required.len() == 1 { ",)" } else { ")" }) };
+    let names = if required.is_empty() {
+        "()".to_owned()
+    } else {
+        format!("({},)", required.join(", ")).replace(",)", if required.len() == 1 { ",)" } else { ")" })
+    };
     lines.push(format!("body = {{name: whole[name] for name in {names}}}"));
     lines.push(format!("response = {}", case.call(&case.url(None), &[case.json("body")])));
     lines.push(good(case));
@@ -141,7 +153,8 @@ fn incomplete(case: &Case<'_, '_>, parents: &[String]) -> Vec<Test> {
         return Vec::new();
     };
     let mut tests = Vec::new();
-    let required: Vec<String> = object.properties.iter().filter(|property| property.required).map(|property| python::text(&property.name)).collect();
+    let required: Vec<String> =
+        object.properties.iter().filter(|property| property.required).map(|property| python::text(&property.name)).collect();
     if !required.is_empty() {
         let mut lines = parents.to_vec();
         lines.push(format!("body = {}(session)", case.body_name()));
@@ -156,7 +169,11 @@ fn incomplete(case: &Case<'_, '_>, parents: &[String]) -> Vec<Test> {
         lines.push(format!("body = {}(session) | {{\"no such property\": 1}}", case.body_name()));
         lines.push(format!("response = {}", case.call(&case.url(None), &[case.json("body")])));
         lines.push(refused(case, 422));
-        tests.push(Test::new(format!("test_{}_refuses_unknown_properties", case.operation.ident), "Only documented properties are accepted.", lines));
+        tests.push(Test::new(
+            format!("test_{}_refuses_unknown_properties", case.operation.ident),
+            "Only documented properties are accepted.",
+            lines,
+        ));
     }
     tests
 }
@@ -175,7 +192,9 @@ fn duplicates(case: &Case<'_, '_>, parents: &[String]) -> Vec<Test> {
         return Vec::new();
     };
     let unique = case.names.entity.fields.iter().filter(|field| (field.unique || field.primary_key) && samples::fillable(field));
-    let sent = unique.filter(|field| object.properties.iter().any(|property| property.name == field.name) && !matches!(field.field_type, FieldType::Reference { .. }));
+    let sent = unique.filter(|field| {
+        object.properties.iter().any(|property| property.name == field.name) && !matches!(field.field_type, FieldType::Reference { .. })
+    });
     sent.map(|field| {
         let name = python::text(&field.name);
         let mut lines = parents.to_vec();
@@ -186,7 +205,11 @@ fn duplicates(case: &Case<'_, '_>, parents: &[String]) -> Vec<Test> {
         lines.push(format!("response = {}", case.call(&case.url(None), &[case.json("second")])));
         lines.push(refused(case, 409));
         let proves = vec![Subject::Field(format!("{}.{}", case.names.entity.name, field.name))];
-        let test = Test::new(format!("test_{}_refuses_the_same_{}", case.operation.ident, field.ident), "A value that must be unique is taken only once.", lines);
+        let test = Test::new(
+            format!("test_{}_refuses_the_same_{}", case.operation.ident, field.ident),
+            "A value that must be unique is taken only once.",
+            lines,
+        );
         Test { proves, ..test }
     })
     .collect()
@@ -223,10 +246,17 @@ pub(super) fn replace(case: &Case<'_, '_>) -> Vec<Test> {
     }
     let kept = case.kept();
     let row = format!("row = {}", case.make(&case.ready(), &[]));
-    let body = if kept.is_empty() { format!("body = {}(session)", case.body_name()) } else { format!("body = {}(session) | {{{}}}", case.body_name(), kept.join(", ")) };
+    let body = if kept.is_empty() {
+        format!("body = {}(session)", case.body_name())
+    } else {
+        format!("body = {}(session) | {{{}}}", case.body_name(), kept.join(", "))
+    };
     let mut lines = vec![row.clone(), body, format!("response = {}", case.call(&case.url(Some("row")), &[case.json("body")])), good(case)];
     lines.extend(repeats(case).unwrap_or_default());
-    let mut tests = vec![Test { proves: field_proofs(case), ..Test::new(format!("test_{}", case.operation.ident), "The row gets the new values.", lines) }];
+    let mut tests = vec![Test {
+        proves: field_proofs(case),
+        ..Test::new(format!("test_{}", case.operation.ident), "The row gets the new values.", lines)
+    }];
     tests.extend(invalid(case, &[row], Some("row")));
     tests.extend(absent(case, &[case.json(&format!("{}(session)", case.body_name()))]));
     tests
@@ -248,7 +278,11 @@ pub(super) fn patch(case: &Case<'_, '_>) -> Vec<Test> {
     let required = case.input().is_some_and(|object| object.properties.iter().any(|property| property.required));
     if !required {
         let mut lines = vec![row.clone(), format!("response = {}", case.call(&case.url(Some("row")), &[case.json("{}")])), good(case)];
-        if let Some(field) = case.shown().and_then(|object| object.properties.iter().find(|property| property.name == case.names.entity.key().name)).map(|_| case.names.entity.key()) {
+        if let Some(field) = case
+            .shown()
+            .and_then(|object| object.properties.iter().find(|property| property.name == case.names.entity.key().name))
+            .map(|_| case.names.entity.key())
+        {
             lines.push(format!("assert {}[{}] == {}", case.answer(), python::text(&field.name), case.wire_of(field, "row")));
         }
         tests.push(Test::new(format!("test_{ident}_with_nothing"), "What is not given stays.", lines));
@@ -271,8 +305,12 @@ fn free_changes(case: &Case<'_, '_>) -> Vec<String> {
             RuleKind::Unique(_) => false,
             RuleKind::Transitions { field, .. } | RuleKind::Immutable { field } => field == name,
             RuleKind::RequiredWhen { field, when } => field == name || super::conditions::fields_of(when).contains(&name),
-            RuleKind::Implies { when, then } => super::conditions::fields_of(when).contains(&name) || super::conditions::fields_of(then).contains(&name),
-            RuleKind::Check(condition) | RuleKind::ChangeOnlyWhen(condition) | RuleKind::DeleteOnlyWhen(condition) => super::conditions::fields_of(condition).contains(&name),
+            RuleKind::Implies { when, then } => {
+                super::conditions::fields_of(when).contains(&name) || super::conditions::fields_of(then).contains(&name)
+            }
+            RuleKind::Check(condition) | RuleKind::ChangeOnlyWhen(condition) | RuleKind::DeleteOnlyWhen(condition) => {
+                super::conditions::fields_of(condition).contains(&name)
+            }
             RuleKind::AtMost { per, .. } => per == name,
         })
     };
@@ -281,12 +319,23 @@ fn free_changes(case: &Case<'_, '_>) -> Vec<String> {
         let Some(field) = entity.field(&property.name).filter(|field| !ruled(&field.name) && !field.immutable && !field.primary_key) else {
             continue;
         };
-        let simple = !matches!(property.shape.kind, ShapeKind::Reference(_) | ShapeKind::OneOf { .. } | ShapeKind::Any) && base(&case.project.classes, &property.shape, Travels::Json) != "Json";
+        let simple = !matches!(property.shape.kind, ShapeKind::Reference(_) | ShapeKind::OneOf { .. } | ShapeKind::Any)
+            && base(&case.project.classes, &property.shape, Travels::Json) != "Json";
         let plain = matches!(
             field.field_type,
-            FieldType::Text | FieldType::Email | FieldType::Url | FieldType::Integer | FieldType::BigInteger | FieldType::Boolean | FieldType::Enum(_) | FieldType::Float
+            FieldType::Text
+                | FieldType::Email
+                | FieldType::Url
+                | FieldType::Integer
+                | FieldType::BigInteger
+                | FieldType::Boolean
+                | FieldType::Enum(_)
+                | FieldType::Float
         );
-        if simple && plain && let Some(value) = other_value(case.project, case.names, field) {
+        if simple
+            && plain
+            && let Some(value) = other_value(case.project, case.names, field)
+        {
             found.push(format!("{}: {value}", python::text(&property.name)));
         }
     }

@@ -12,6 +12,7 @@ pub mod operation;
 pub mod outcome;
 pub mod pattern;
 pub mod plan;
+pub mod report;
 pub mod requirement;
 pub mod rule;
 pub mod run_state;

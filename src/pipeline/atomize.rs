@@ -57,6 +57,13 @@ fn split(section: Blueprint, findings: &mut Vec<Finding>) -> Vec<Blueprint> {
     section.criteria.chunks(size).zip(section.subjects.chunks(size)).enumerate().map(part).collect()
 }
 
+/// Serialises units that write the same file, and puts gates where a unit waits for a whole container.
+pub fn atomize(plan: &mut Plan) -> Result<(), PlanError> {
+    serialise(plan)?;
+    gates(plan);
+    Ok(())
+}
+
 /// Orders units that write the same file and are not ordered otherwise: an edge with its reason, and a finding.
 pub(super) fn serialise(plan: &mut Plan) -> Result<(), PlanError> {
     let graph = schedule::graph(plan)?;

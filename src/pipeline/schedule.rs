@@ -25,7 +25,7 @@ pub fn executed(plan: &Plan) -> impl Iterator<Item = &Task> {
 }
 
 /// Fills in waves, critical path, slack, and priorities: what somebody urgent needs is as urgent.
-pub(super) fn schedule(plan: &mut Plan) -> Result<(), PlanError> {
+pub fn schedule(plan: &mut Plan) -> Result<(), PlanError> {
     let graph = graph(plan)?;
     let numbers = graph.wave_numbers();
     let timing = graph.timing();

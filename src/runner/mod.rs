@@ -1,1 +1,114 @@
-//! runner
+//! Worker loops: drive a run through its phases and perform its units.
+//!
+//! [`drive`] alternates between the pipeline and the units: the pipeline parks the run while units are open, the units are
+//! worked on, and the pipeline goes on. It claims, heartbeats and settles; it holds no rule of any phase.
+
+pub mod inputs;
+pub mod unit;
+mod units;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::exec::output;
+use crate::generate::Prior;
+use crate::model::{EventKind, Plan, RunEvent, RunState, SpecDocument};
+use crate::pipeline::{self, PipelineError, Run, Step, planning};
+use inputs::Inputs;
+use unit::Shared;
+
+/// A lease is renewed so often in its time.
+const RENEWALS_PER_LEASE: u32 = 3;
+
+/// Takes the run to its end, or to a pause when it is asked to stop. Returns the state that it is left in.
+pub async fn drive(run: &Run) -> Result<RunState, PipelineError> {
+    let lost = CancellationToken::new();
+    let renewal = renew(run.clone(), lost.clone());
+    let outcome = advance_to_end(run, &lost).await;
+    renewal.abort();
+    let state = match outcome {
+        Ok(state) => state,
+        Err(PipelineError::Stopped) if lost.is_cancelled() => return Err(PipelineError::TakenOver),
+        Err(PipelineError::Stopped) => leave(run, RunEvent::Pause, "asked to stop; the same command goes on").await?,
+        Err(error) if transient(&error) => {
+            let reason = format!("{}; the same command goes on", one_line(&error));
+            return leave(run, RunEvent::Pause, &reason).await.and(Err(error)).or_else(Err);
+        }
+        Err(error) => {
+            leave(run, RunEvent::Fail, &one_line(&error)).await?;
+            return Err(error);
+        }
+    };
+    Ok(state)
+}
+
+async fn advance_to_end(run: &Run, lost: &CancellationToken) -> Result<RunState, PipelineError> {
+    loop {
+        match pipeline::advance(run).await? {
+            Step::Finished(state) => return Ok(state),
+            Step::Parked(parked) => {
+                let shared = Arc::new(shared(run, parked.document, parked.plan).await?);
+                units::work(&shared, lost).await?;
+            }
+        }
+    }
+}
+
+async fn shared(run: &Run, document: SpecDocument, plan: Plan) -> Result<Shared, PipelineError> {
+    let blueprints = planning::blueprints(run, &document)?;
+    let inputs = Inputs::new(&plan, &blueprints);
+    let tools = run.toolchain(&document).await?;
+    let out = run.submission.out.clone();
+    let delivered =
+        tokio::task::spawn_blocking(move || output::delivered(&out)).await.map_err(|error| PipelineError::Plan(error.to_string()))??;
+    let files =
+        delivered.map(|(_, tree)| tree.iter().map(|(path, file)| (path.to_owned(), file.content.clone())).collect()).unwrap_or_default();
+    Ok(Shared { run: run.clone(), document: Arc::new(document), plan: Arc::new(plan), inputs, prior: Arc::new(Prior { files }), tools })
+}
+
+/// Shows that the driver lives; stops the run when it is another one's.
+fn renew(run: Run, lost: CancellationToken) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut every = tokio::time::interval(run.config.lease / RENEWALS_PER_LEASE);
+        loop {
+            every.tick().await;
+            match run.engine.renew(&run.guard).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    lost.cancel();
+                    run.stop.cancel();
+                    return;
+                }
+                Err(error) => tracing::warn!(%error, "the run's lease could not be renewed; trying again"),
+            }
+        }
+    })
+}
+
+async fn leave(run: &Run, event: RunEvent, reason: &str) -> Result<RunState, PipelineError> {
+    let state = run.engine.finish(&run.guard, event, &crate::redact::redact(reason)).await?;
+    run.events.send(EventKind::RunFinished { state, summary: reason.to_owned() }).await;
+    Ok(state)
+}
+
+/// True when the run had better wait than fail: the cause lies outside it and may pass.
+fn transient(error: &PipelineError) -> bool {
+    match error {
+        PipelineError::Store(error) => error.is_transient() || error.is_unavailable(),
+        PipelineError::Engine(error) => error.is_transient(),
+        PipelineError::Exec(error) => error.is_transient(),
+        PipelineError::Environment(error) => error.is_transient(),
+        _ => false,
+    }
+}
+
+fn one_line(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+}
+
+/// How long a worker waits before it looks again for what other processes changed.
+pub(crate) const POLL_EVERY: Duration = Duration::from_millis(500);

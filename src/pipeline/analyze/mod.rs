@@ -21,6 +21,8 @@ use std::collections::BTreeSet;
 pub use project::PROJECT_CHECKS;
 pub(super) use words::one_line;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::entity::{Field, FieldSource, FieldType, Limits};
 use crate::model::operation::Behaviour;
 use crate::model::spec::{StatedTask, Statement, StatementOrigin};
@@ -29,7 +31,7 @@ use crate::model::{
 };
 
 /// What a specification demands, and what was noticed about it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Analysis {
     /// The requirements, numbered in source order.
     pub requirements: Vec<Requirement>,

@@ -80,6 +80,19 @@ pub fn build(
     blueprints: &[Blueprint],
     target: Option<PlanTarget>,
 ) -> Result<Plan, PlanError> {
+    let mut plan = draft(document, analysis, blueprints, target)?;
+    atomize::atomize(&mut plan)?;
+    schedule::schedule(&mut plan)?;
+    Ok(plan)
+}
+
+/// Phase 3 alone: hierarchy, dependencies and trace, not yet atomized and scheduled.
+pub fn draft(
+    document: &SpecDocument,
+    analysis: &Analysis,
+    blueprints: &[Blueprint],
+    target: Option<PlanTarget>,
+) -> Result<Plan, PlanError> {
     if analysis.contradictory() {
         let errors = analysis.findings.iter().filter(|finding| finding.severity == Severity::Error);
         return Err(PlanError::Contradictory(errors.cloned().collect()));
@@ -98,10 +111,7 @@ pub fn build(
     plan.tasks = hierarchy(&all);
     plan.dependencies = dependencies(&all);
     trace::trace(&mut plan, &all);
-    atomize::serialise(&mut plan)?;
-    atomize::gates(&mut plan);
     refuse_shared_keys(&plan)?;
-    schedule::schedule(&mut plan)?;
     Ok(plan)
 }
 

@@ -1,0 +1,47 @@
+//! The deterministic agent: the templates of a target pack.
+
+use std::sync::Arc;
+
+use super::{Agent, AgentError, Delivery, Work};
+use crate::generate::TargetPack;
+
+/// Performs every unit that the pack has a blueprint for.
+#[derive(Debug, Clone)]
+pub struct GeneratorAgent {
+    name: String,
+    version: String,
+    pack: Arc<TargetPack>,
+}
+
+impl GeneratorAgent {
+    /// The agent of that pack.
+    pub fn new(pack: Arc<TargetPack>) -> Self {
+        let version = format!("{} {}", env!("CARGO_PKG_VERSION"), pack.version());
+        Self { name: format!("generator/{}", pack.name()), version, pack }
+    }
+}
+
+impl Agent for GeneratorAgent {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn deterministic(&self) -> bool {
+        true
+    }
+
+    fn perform(&self, work: Work) -> Delivery<'_> {
+        let pack = Arc::clone(&self.pack);
+        Box::pin(async move {
+            let generate = move || pack.generate(&work.document, &work.unit.key, &work.prior);
+            match tokio::task::spawn_blocking(generate).await {
+                Ok(files) => files.map_err(AgentError::Generate),
+                Err(error) => Err(AgentError::Stopped(error.to_string())),
+            }
+        })
+    }
+}

@@ -1,0 +1,156 @@
+//! Driving a run from a terminal, for `run` and `resume`: progress, Ctrl-C, following a run that lives elsewhere, the ending.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::failure::{CANCELLED, UNFINISHED, chain};
+use super::progress::Progress;
+use super::{Failure, findings, report_view};
+use crate::app::App;
+use crate::engine::{Drive, Engine, EngineError, RunGuard};
+use crate::model::{Event, EventKind, RunId, RunState, UnitState};
+use crate::pipeline::{Events, PipelineError, report};
+use crate::runner;
+
+/// How often a run that lives elsewhere is looked at.
+const FOLLOW_EVERY: Duration = Duration::from_millis(500);
+
+/// How a command ended.
+pub struct Ending {
+    /// The exit code.
+    pub code: ExitCode,
+}
+
+/// Drives the run to its end, or follows who does, and prints what came of it.
+pub async fn to_end(app: &App, engine: Engine, run: RunId, how: &str, json: bool) -> anyhow::Result<Ending> {
+    let mut progress = Progress::new(json);
+    progress.show(&event(run, EventKind::RunStarted { how: how.to_owned() }));
+    let stop = stop_on_signals();
+    let state = loop {
+        match engine.drive(app.actor.organization, run).await? {
+            Drive::Taken { guard, lost } => {
+                if lost > 0 {
+                    let message = format!("{lost} units of a worker that died are taken over");
+                    progress.show(&event(run, EventKind::Warning { message }));
+                }
+                break drive(app, &engine, guard, &mut progress, &stop).await?;
+            }
+            Drive::Elsewhere { .. } => {
+                if stop.is_cancelled() {
+                    break RunState::Running;
+                }
+                follow(app, &engine, run, &mut progress, &stop).await?;
+            }
+            Drive::Finished { state } => break state,
+        }
+    };
+    let report = report::of_run(&app.postgres, &engine, app.actor.organization, run).await?;
+    let compliance = report::compliance(&report);
+    progress.show(&event(run, EventKind::RunFinished { state, summary: report.summary.clone() }));
+    if json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        report_view::print_ending(&report, compliance.as_ref());
+    }
+    Ok(Ending { code: code(state) })
+}
+
+async fn drive(app: &App, engine: &Engine, guard: RunGuard, progress: &mut Progress, stop: &CancellationToken) -> anyhow::Result<RunState> {
+    let (events, mut received) = Events::channel(guard.run);
+    let run = app.run(engine.clone(), guard, events, stop.clone()).await?;
+    let driving = runner::drive(&run);
+    tokio::pin!(driving);
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut driving => break outcome,
+            Some(event) = received.recv() => progress.show(&event),
+        }
+    };
+    while let Ok(event) = received.try_recv() {
+        progress.show(&event);
+    }
+    outcome.map_err(failure)
+}
+
+/// Shows what another process does until it has ended or its lease has.
+async fn follow(app: &App, engine: &Engine, run: RunId, progress: &mut Progress, stop: &CancellationToken) -> anyhow::Result<()> {
+    let mut known = std::collections::BTreeMap::new();
+    loop {
+        let snapshot = engine.snapshot(app.actor.organization, run).await?;
+        if !snapshot.units.is_empty() && known.is_empty() {
+            progress.show(&event(run, EventKind::UnitsPlanned { units: snapshot.units.len(), waves: 0 }));
+        }
+        for unit in &snapshot.units {
+            if known.insert(unit.key.clone(), unit.state) != Some(unit.state) && unit.state != UnitState::Pending {
+                let kind = EventKind::Unit { key: unit.key.clone(), state: unit.state, agent: None, duration_ms: None, reason: None };
+                progress.show(&event(run, kind));
+            }
+        }
+        if snapshot.run.state.finished() || snapshot.driver.is_none() || stop.is_cancelled() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(FOLLOW_EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// The first Ctrl-C or SIGTERM asks to stop; the second ends the process at once, which loses nothing.
+fn stop_on_signals() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        for round in 0.. {
+            signal().await;
+            if round > 0 {
+                std::process::exit(i32::from(CANCELLED));
+            }
+            anstream::eprintln!("stopping: running units get a moment to finish; once more ends at once");
+            asked.cancel();
+        }
+    });
+    stop
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+fn event(run: RunId, kind: EventKind) -> Event {
+    Event { schema_version: crate::model::event::EVENT_SCHEMA_VERSION, run, kind }
+}
+
+/// The exit code of a run that stands so.
+fn code(state: RunState) -> ExitCode {
+    match state {
+        RunState::Succeeded => ExitCode::SUCCESS,
+        RunState::Partial | RunState::Failed | RunState::Superseded => ExitCode::from(UNFINISHED),
+        RunState::Queued | RunState::Running | RunState::Paused | RunState::Cancelled => ExitCode::from(CANCELLED),
+    }
+}
+
+/// What ended the driving, with its exit code and hint.
+fn failure(error: PipelineError) -> anyhow::Error {
+    let failure = match &error {
+        PipelineError::Store(store) | PipelineError::Engine(EngineError::Store(store)) => Failure::database(store),
+        PipelineError::Specification(found) => {
+            anstream::eprint!("{}", findings::render(found, "specification"));
+            Failure::usage(error.to_string())
+        }
+        error => Failure::unfinished(chain(error)),
+    };
+    match error.hint() {
+        Some(hint) => failure.hint(hint).into(),
+        None => failure.into(),
+    }
+}

@@ -1,0 +1,159 @@
+//! `specwave patterns`: what was learned; search by meaning, list, show one whole.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Failure, Global, output};
+use crate::app::App;
+use crate::learning::Query;
+use crate::model::{PatternHit, PatternId};
+use crate::store::postgres::patterns::{self, PatternFilter, PatternRow};
+
+/// Look at what was learned.
+#[derive(Debug, clap::Subcommand)]
+pub enum PatternsCommand {
+    /// Find the patterns nearest to a description
+    Search(SearchArgs),
+    /// List the newest patterns
+    List(ListArgs),
+    /// Show one pattern whole
+    Show(ShowArgs),
+}
+
+/// Find the patterns nearest to a description.
+#[derive(Debug, clap::Args)]
+pub struct SearchArgs {
+    /// What to look for, in words
+    query: String,
+    /// Most hits
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    limit: u16,
+    /// Only hits with at least this score [default: all]
+    #[arg(long)]
+    threshold: Option<f32>,
+    /// Only this sort of work (api, model, crud, test, …)
+    #[arg(long = "type", value_name = "TYPE")]
+    unit_type: Option<String>,
+    /// Only this language
+    #[arg(long)]
+    language: Option<String>,
+    /// Only this framework
+    #[arg(long)]
+    framework: Option<String>,
+    /// Only what failed
+    #[arg(long)]
+    failures: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// List the newest patterns.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// Most patterns
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    limit: u16,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show one pattern whole.
+#[derive(Debug, clap::Args)]
+pub struct ShowArgs {
+    /// Its id
+    id: PatternId,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub async fn run(command: PatternsCommand, global: &Global) -> anyhow::Result<ExitCode> {
+    let app = App::open(Arc::new(global.config(Vec::new())?)).await?;
+    let shown = match &command {
+        PatternsCommand::Search(args) => search(&app, args).await,
+        PatternsCommand::List(args) => list(&app, args).await,
+        PatternsCommand::Show(args) => show(&app, args).await,
+    };
+    app.close().await;
+    shown.map(|()| ExitCode::SUCCESS)
+}
+
+async fn search(app: &App, args: &SearchArgs) -> anyhow::Result<()> {
+    let query = Query {
+        unit_type: args.unit_type.clone(),
+        language: args.language.clone(),
+        framework: args.framework.clone(),
+        success: args.failures.then_some(false),
+        threshold: args.threshold,
+        limit: usize::from(args.limit),
+        ..Query::of(args.query.clone())
+    };
+    let hits = app.memory().search(&query).await?;
+    if args.json {
+        return output::print_json(&hits);
+    }
+    if !app.embedder_status.neural {
+        anstream::eprintln!("the lexical embedder {} serves: {}", app.embedder_status.name, app.embedder_status.reason);
+    }
+    if hits.is_empty() {
+        anstream::eprintln!("nothing was learned yet that fits; `specwave run` learns from what passes its checks");
+        return Ok(());
+    }
+    let row = |hit: &PatternHit| {
+        let pattern = &hit.pattern;
+        let worked = if pattern.success { "worked" } else { "failed" };
+        vec![
+            format!("{:.3}", hit.score),
+            pattern.title.clone(),
+            pattern.unit_type.clone(),
+            worked.to_owned(),
+            pattern.unit_key.clone(),
+            pattern.id.to_string(),
+        ]
+    };
+    output::print_table(&["score", "pattern", "type", "", "from unit", "id"], &hits.iter().map(row).collect::<Vec<_>>());
+    anstream::println!("scores: cosine similarity by {}", app.embedder_status.name);
+    Ok(())
+}
+
+async fn list(app: &App, args: &ListArgs) -> anyhow::Result<()> {
+    let mut tx = app.postgres.tenant(app.actor.organization).await?;
+    let rows = patterns::list(&mut tx, &PatternFilter::default(), u32::from(args.limit)).await?;
+    if args.json {
+        return output::print_json(&rows.iter().map(document).collect::<Vec<_>>());
+    }
+    let row = |row: &PatternRow| {
+        let pattern = &row.pattern;
+        let worked = if pattern.success { "worked" } else { "failed" };
+        vec![pattern.title.clone(), pattern.unit_type.clone(), worked.to_owned(), row.uses.to_string(), pattern.id.to_string()]
+    };
+    output::print_table(&["pattern", "type", "", "uses", "id"], &rows.iter().map(row).collect::<Vec<_>>());
+    Ok(())
+}
+
+async fn show(app: &App, args: &ShowArgs) -> anyhow::Result<()> {
+    let mut tx = app.postgres.tenant(app.actor.organization).await?;
+    let found = patterns::find(&mut tx, &[args.id]).await?.into_iter().next();
+    let row =
+        found.ok_or_else(|| Failure::usage(format!("no pattern is called {}", args.id)).hint("`specwave patterns list` shows the ids"))?;
+    if args.json {
+        return output::print_json(&document(&row));
+    }
+    let pattern = &row.pattern;
+    anstream::println!("{}\n  {}", pattern.title, pattern.text);
+    anstream::println!("  {} {} from unit {} of run {}", pattern.language, pattern.framework, pattern.unit_key, pattern.run);
+    anstream::println!("  {}: {}", if pattern.success { "passed" } else { "failed" }, pattern.evidence.join(", "));
+    if !pattern.code.is_empty() {
+        anstream::println!("\n{}", pattern.code);
+    }
+    Ok(())
+}
+
+fn document(row: &PatternRow) -> serde_json::Value {
+    json!({"pattern": row.pattern, "version": row.version, "uses": row.uses})
+}

@@ -1,0 +1,174 @@
+//! A run's report as a person reads it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+
+use super::output::{duration, print_table};
+use crate::model::report::{PhaseReport, RunReport, UnitReport};
+use crate::model::{RunState, Severity, UnitState, Verdict};
+use crate::pipeline::compliance::{Compliance, Judgement, Standing};
+
+const BOLD: Style = Style::new().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const CARE: Style = AnsiColor::Yellow.on_default();
+const QUIET: Style = Style::new().dimmed();
+
+/// Prints the whole report.
+pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
+    let style = state_style(report.state);
+    anstream::println!(
+        "{BOLD}{}{BOLD:#} version {} on {}: {style}{}{style:#}",
+        report.title,
+        report.spec_version,
+        report.target,
+        report.state.as_str()
+    );
+    anstream::println!("run {} · {}", report.run, report.summary);
+    section("Phases");
+    print_phases(&report.phases);
+    section("Units");
+    print_units(&report.units);
+    if !report.checks.is_empty() {
+        section("Checks");
+        for check in &report.checks {
+            let (style, mark) = verdict(check.verdict);
+            let detail = check.detail.lines().next().unwrap_or_default();
+            anstream::println!("  {style}{mark}{style:#} {:24} {:>9}  {detail}", check.name, millis(check.duration_ms));
+        }
+    }
+    if let Some(compliance) = compliance {
+        print_compliance(compliance);
+    }
+    print_findings(report);
+    for line in &report.degraded {
+        anstream::println!("{CARE}degraded{CARE:#}: {line}");
+    }
+    section("Files");
+    anstream::println!("  {}", report.out);
+    if let Some(hash) = &report.tree_hash {
+        anstream::println!("  {QUIET}tree {hash}{QUIET:#}");
+    }
+}
+
+/// Prints what a person wants to know when a run ends: compliance, what waits, where the files are.
+pub fn print_ending(report: &RunReport, compliance: Option<&Compliance>) {
+    if let Some(compliance) = compliance {
+        anstream::println!("{}", compliance_line(compliance));
+        for judgement in compliance.unmet() {
+            print_judgement(judgement);
+        }
+    }
+    for unit in report.units.iter().filter(|unit| matches!(unit.state, UnitState::Waiting | UnitState::Failed | UnitState::Blocked)) {
+        let reason = unit.evidence.first().map(String::as_str).unwrap_or_default();
+        anstream::println!("  {CARE}{}{CARE:#} {}: {reason}", unit.state.as_str(), unit.key);
+    }
+    if report.tree_hash.is_some() {
+        anstream::println!("files   {}", report.out);
+        if !report.start.is_empty() {
+            anstream::println!("start   cd {}", shell_path(Path::new(&report.out)));
+            report.start.iter().for_each(|line| anstream::println!("        {line}"));
+        }
+    }
+    anstream::println!("report  specwave report {}", report.run);
+}
+
+fn section(title: &str) {
+    anstream::println!("\n{BOLD}{title}{BOLD:#}");
+}
+
+fn print_phases(phases: &[PhaseReport]) {
+    for phase in phases {
+        let round = if phase.round > 1 { format!(" ({})", phase.round) } else { String::new() };
+        let time = phase.duration_ms.map_or_else(|| phase.state.clone(), millis);
+        let style = if phase.state == "failed" { BAD } else { Style::new() };
+        anstream::println!("  {style}{:14}{style:#} {time:>12}  {}", format!("{}{round}", phase.phase.as_str()), phase.summary);
+    }
+}
+
+fn print_units(units: &[UnitReport]) {
+    let row = |unit: &UnitReport| {
+        let agent = unit.agent.clone().unwrap_or_default();
+        let time = unit.duration_ms.map(millis).unwrap_or_default();
+        let wave = if unit.wave == 0 { String::new() } else { unit.wave.to_string() };
+        vec![wave, unit.state.as_str().to_owned(), unit.key.clone(), agent, time, unit.evidence.join(", ")]
+    };
+    print_table(&["wave", "state", "unit", "agent", "time", "evidence"], &units.iter().map(row).collect::<Vec<_>>());
+}
+
+fn print_compliance(compliance: &Compliance) {
+    section("Requirements");
+    anstream::println!("{}", compliance_line(compliance));
+    for judgement in &compliance.requirements {
+        print_judgement(judgement);
+    }
+}
+
+fn compliance_line(compliance: &Compliance) -> String {
+    let score = compliance.score.map_or_else(|| "none verified".to_owned(), |score| format!("{:.0} %", score * 100.0));
+    format!(
+        "compliance {score}, coverage {:.0} %: {} passed, {} failed, {} unverified",
+        compliance.coverage * 100.0,
+        compliance.count(Standing::Passed),
+        compliance.count(Standing::Failed),
+        compliance.count(Standing::Unverified)
+    )
+}
+
+fn print_judgement(judgement: &Judgement) {
+    let (style, mark) = match judgement.standing {
+        Standing::Passed => (GOOD, "✓"),
+        Standing::Failed => (BAD, "✗"),
+        Standing::Unverified => (CARE, "?"),
+    };
+    anstream::println!("  {style}{mark}{style:#} {} {}", judgement.key, judgement.text);
+    if !judgement.proof.is_empty() {
+        anstream::println!("      {QUIET}{}{QUIET:#}", judgement.proof.join("; "));
+    }
+}
+
+fn print_findings(report: &RunReport) {
+    if report.findings.is_empty() {
+        return;
+    }
+    section("Findings");
+    for finding in &report.findings {
+        let (style, word) = match finding.severity {
+            Severity::Error => (BAD, "error"),
+            Severity::Warning => (CARE, "warning"),
+            Severity::Info => (QUIET, "info"),
+        };
+        let place = finding.position.map(|position| format!(" {position}")).unwrap_or_default();
+        anstream::println!("  {style}{word}{style:#}[{}]{place}: {}", finding.code, finding.message);
+        anstream::println!("      {QUIET}hint: {}{QUIET:#}", finding.hint);
+    }
+}
+
+fn state_style(state: RunState) -> Style {
+    match state {
+        RunState::Succeeded => GOOD,
+        RunState::Failed | RunState::Cancelled => BAD,
+        _ => CARE,
+    }
+}
+
+fn verdict(verdict: Verdict) -> (Style, &'static str) {
+    match verdict {
+        Verdict::Passed => (GOOD, "✓"),
+        Verdict::Failed => (BAD, "✗"),
+        Verdict::Skipped => (CARE, "-"),
+    }
+}
+
+fn millis(millis: u64) -> String {
+    duration(Duration::from_millis(millis))
+}
+
+/// A path as a shell wants it.
+fn shell_path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = text.chars().all(|letter| letter.is_alphanumeric() || "/._-+@%".contains(letter));
+    if plain { text.into_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}

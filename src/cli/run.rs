@@ -1,0 +1,145 @@
+//! `specwave run SPEC`: the main job, from a document to a checked service in a directory.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::drive::{self, Ending};
+use super::{Failure, Global, findings, plan};
+use crate::app::App;
+use crate::config::Config;
+use crate::engine::{Submission, Submitted, SubmittedAs};
+use crate::exec::output::Output;
+use crate::generate::TargetPack;
+use crate::ingest;
+use crate::model::{Finding, Severity, SpecDocument, SpecFormat};
+use crate::pipeline::run::RunOptions;
+use crate::store::postgres::specs::NewSpec;
+
+/// Build a specification.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// The specification; - reads stdin
+    spec: String,
+    /// Where the result goes [default: ./<title of the specification>]
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The identity of the specification across versions [default: its title]
+    #[arg(long)]
+    name: Option<String>,
+    /// The format, when it is not the one that is detected
+    #[arg(long, value_enum)]
+    format: Option<plan::Format>,
+    /// The target pack [default: the specification's, else the setting run.target]
+    #[arg(long)]
+    target: Option<String>,
+    /// Units that are worked on at once
+    #[arg(short, long, value_name = "N")]
+    concurrency: Option<u16>,
+    /// Replace edited and foreign files in the output directory
+    #[arg(long)]
+    force: bool,
+    /// Start anew even when the same command is unfinished
+    #[arg(long)]
+    fresh: bool,
+    /// Print events as JSON lines, the report as the last one
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub async fn run(args: RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let flags = args.concurrency.map(|count| ("run.concurrency", toml::Value::Integer(i64::from(count))));
+    let config = Arc::new(global.config(flags.into_iter().collect())?);
+    let content = plan::read_input(&args.spec)?;
+    let format = args.format.map(SpecFormat::from);
+    let document = read(&args.spec, &content, format)?;
+    let target = target(&args, &document, &config)?;
+    let out = output_directory(args.out.as_deref(), &document)?;
+    let options = RunOptions { format, force: args.force, strict_waves: config.strict_waves };
+    let slug = slug(args.name.as_deref(), &document)?;
+
+    let app = App::open(config).await?;
+    let submission = Submission {
+        spec: NewSpec {
+            slug: &slug,
+            title: &document.title,
+            content_hash: &hex::encode(Sha256::digest(&content)),
+            source_name: &args.spec,
+            content: &content,
+        },
+        target: &target,
+        output_dir: &out.to_string_lossy(),
+        options: &serde_json::to_value(&options)?,
+        fresh: args.fresh,
+    };
+    let ending = drive(&app, &submission, args.json).await;
+    app.close().await;
+    Ok(ending?.code)
+}
+
+async fn drive(app: &App, submission: &Submission<'_>, json: bool) -> anyhow::Result<Ending> {
+    let engine = app.engine();
+    let submitted = engine.submit(&app.actor, submission).await?;
+    drive::to_end(app, engine, submitted.run, &how(&submitted), json).await
+}
+
+/// Which of the possibilities happened, in words.
+fn how(submitted: &Submitted) -> String {
+    let version = submitted.spec_version;
+    let how = match submitted.how {
+        SubmittedAs::New => format!("of version {version}, new"),
+        SubmittedAs::Again => format!("of version {version}, again: unchanged units are reused"),
+        SubmittedAs::Resumed => format!("of version {version}, resumed where it stopped"),
+        SubmittedAs::Live { driver } => format!("of version {version}, followed: worker {driver} drives it"),
+        SubmittedAs::NewVersion => format!("of version {version}, new: the specification changed"),
+    };
+    match submitted.superseded.len() {
+        0 => how,
+        count => format!("{how}; takes the place of {count} unfinished"),
+    }
+}
+
+/// The document; its warnings and errors go to stderr.
+fn read(name: &str, content: &[u8], format: Option<SpecFormat>) -> Result<SpecDocument, Failure> {
+    let shown = if name == "-" { "<stdin>" } else { name };
+    let ingested = ingest::read(content, (name != "-").then_some(name), format);
+    let loud: Vec<Finding> = ingested.findings.into_iter().filter(|finding| finding.severity > Severity::Info).collect();
+    anstream::eprint!("{}", findings::render(&loud, shown));
+    let refusal = || {
+        Failure::usage(format!("{shown} cannot be built from"))
+            .hint("mend the errors above; `--format` overrides what the document is taken for")
+    };
+    ingested.document.ok_or_else(refusal)
+}
+
+/// The target pack's own name.
+fn target(args: &RunArgs, document: &SpecDocument, config: &Config) -> Result<String, Failure> {
+    let stated = document.tech_stack.iter().find(|choice| choice.topic == "target").map(|choice| choice.choice.trim());
+    let wanted = args.target.as_deref().or(stated).unwrap_or(&config.target);
+    let pack = TargetPack::load(wanted).map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(pack.name().to_owned())
+}
+
+/// The absolute path, found usable before any work is done.
+fn output_directory(out: Option<&Path>, document: &SpecDocument) -> Result<PathBuf, Failure> {
+    let out = out.map_or_else(|| PathBuf::from(&document.slug), Path::to_owned);
+    let unusable = |error: &dyn std::fmt::Display| Failure::usage(format!("the output directory {}: {error}", out.display()));
+    let out = std::path::absolute(&out).map_err(|error| unusable(&error))?;
+    let output = Output::open(&out).map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
+    Ok(output.path().to_owned())
+}
+
+/// The identity of the specification.
+fn slug(name: Option<&str>, document: &SpecDocument) -> Result<String, Failure> {
+    let Some(name) = name else { return Ok(document.slug.clone()) };
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let valid = name.len() <= 64 && name.bytes().all(letter) && name.starts_with(|first: char| first.is_ascii_lowercase());
+    if valid {
+        Ok(name.to_owned())
+    } else {
+        Err(Failure::usage(format!("--name {name:?} is not a name")).hint("use up to 64 of a-z, 0-9 and -, a letter first"))
+    }
+}

@@ -1,0 +1,109 @@
+//! `specwave status [RUN]`: the newest runs, or how one stands.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Failure, Global, output, select};
+use crate::app;
+use crate::engine::{Engine, EngineOptions, RunSnapshot};
+use crate::model::{Actor, UnitState};
+use crate::store::postgres::Postgres;
+use crate::store::postgres::runs::{self, RunRow};
+
+/// Runs in the list.
+const LISTED: u32 = 20;
+
+/// Show the newest runs, or how one stands.
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    /// The run: its id, the end of one, or the specification's name
+    run: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub async fn run(args: StatusArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let config = global.config(Vec::new())?;
+    let postgres = app::connect(&config).await.map_err(|error| Failure::database(&error))?;
+    let actor = Actor::local(&config.user);
+    let shown = match &args.run {
+        None => list(&postgres, &actor, args.json).await,
+        Some(text) => one(&postgres, &actor, text, args.json).await,
+    };
+    postgres.close().await.map_err(|error| Failure::database(&error))?;
+    shown.map(|()| ExitCode::SUCCESS)
+}
+
+async fn list(postgres: &Postgres, actor: &Actor, json: bool) -> anyhow::Result<()> {
+    let mut tx = postgres.tenant(actor.organization).await?;
+    let rows = runs::newest(&mut tx, None, LISTED).await?;
+    if json {
+        return output::print_json(&rows.iter().map(document).collect::<Vec<_>>());
+    }
+    if rows.is_empty() {
+        anstream::eprintln!("no run yet; start one with `specwave run SPEC`");
+        return Ok(());
+    }
+    let row = |row: &RunRow| {
+        let created = row.created_at.format(&Rfc3339).unwrap_or_default();
+        let created = created.split('.').next().unwrap_or_default().to_owned();
+        vec![row.id.to_string(), row.slug.clone(), row.state.as_str().to_owned(), created, row.reason.clone()]
+    };
+    output::print_table(&["run", "specification", "state", "created (UTC)", ""], &rows.iter().map(row).collect::<Vec<_>>());
+    Ok(())
+}
+
+async fn one(postgres: &Postgres, actor: &Actor, text: &str, json: bool) -> anyhow::Result<()> {
+    let row = select::run(postgres, actor.organization, Some(text)).await?;
+    let engine = Engine::new(postgres.clone(), EngineOptions::default());
+    let snapshot = engine.snapshot(actor.organization, row.id).await?;
+    if json {
+        let units: Vec<_> =
+            snapshot.units.iter().map(|unit| json!({"key": unit.key, "state": unit.state, "attempts": unit.attempt})).collect();
+        return output::print_json(
+            &json!({"run": document(&snapshot.run), "driver": snapshot.driver, "stuck": snapshot.stuck, "units": units}),
+        );
+    }
+    print(&snapshot);
+    Ok(())
+}
+
+fn print(snapshot: &RunSnapshot) {
+    let run = &snapshot.run;
+    anstream::println!("{} {} version {}: {}", run.id, run.slug, run.spec_version, run.state.as_str());
+    if !run.reason.is_empty() {
+        anstream::println!("  {}", run.reason);
+    }
+    match (snapshot.driver, run.state.finished()) {
+        (Some(driver), _) => anstream::println!("  driven by worker {driver}"),
+        (None, false) => anstream::println!("  nobody drives it; `specwave resume {}` goes on", run.id),
+        (None, true) => {}
+    }
+    if snapshot.stuck {
+        anstream::println!("  stuck: no unit was settled for a long time");
+    }
+    let counts: Vec<String> = snapshot.counts.iter().map(|(state, count)| format!("{count} {}", state.as_str())).collect();
+    anstream::println!("  units: {}", if counts.is_empty() { "not planned yet".to_owned() } else { counts.join(", ") });
+    for unit in snapshot.units.iter().filter(|unit| matches!(unit.state, UnitState::Running | UnitState::Failed | UnitState::Waiting)) {
+        anstream::println!("  {:9} {}", unit.state.as_str(), unit.key);
+    }
+    anstream::println!("  output: {}", run.output_dir);
+}
+
+fn document(row: &RunRow) -> serde_json::Value {
+    json!({
+        "id": row.id,
+        "specification": row.slug,
+        "version": row.spec_version,
+        "target": row.target,
+        "state": row.state,
+        "reason": row.reason,
+        "output_dir": row.output_dir,
+        "created_at": row.created_at.format(&Rfc3339).ok(),
+        "finished_at": row.finished_at.and_then(|at| at.format(&Rfc3339).ok()),
+    })
+}

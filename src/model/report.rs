@@ -1,0 +1,90 @@
+//! The report of a run: what was done, what it proved, and where the files are. Every number in it was measured.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{CheckResult, Finding, Phase, RunId, RunState, UnitState};
+
+/// The version of the JSON form of [`RunReport`].
+pub const REPORT_SCHEMA_VERSION: u32 = 1;
+
+/// A run as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// [`REPORT_SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The run.
+    pub run: RunId,
+    /// The specification's title.
+    pub title: String,
+    /// The specification's slug.
+    pub slug: String,
+    /// Which version of the specification, from 1.
+    pub spec_version: u32,
+    /// The target pack.
+    pub target: String,
+    /// How it stands.
+    pub state: RunState,
+    /// Why it stands so, in a phrase.
+    pub summary: String,
+    /// When it was submitted.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When it ended.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub finished_at: Option<OffsetDateTime>,
+    /// The output directory.
+    pub out: String,
+    /// SHA-256 over the deployed files' paths, modes and contents.
+    pub tree_hash: Option<String>,
+    /// What to type in the output directory to install and start what was delivered; empty when nothing was.
+    pub start: Vec<String>,
+    /// The phases, in the order in which they began.
+    pub phases: Vec<PhaseReport>,
+    /// The units, by wave.
+    pub units: Vec<UnitReport>,
+    /// Checks of the whole project.
+    pub checks: Vec<CheckResult>,
+    /// Requirements and their proof; none before the first validation.
+    pub compliance: Option<serde_json::Value>,
+    /// What was noticed about the specification.
+    pub findings: Vec<Finding>,
+    /// What went on degraded, and since when.
+    pub degraded: Vec<String>,
+}
+
+/// One phase of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PhaseReport {
+    /// Which one.
+    pub phase: Phase,
+    /// The round, from 1.
+    pub round: u32,
+    /// `started`, `succeeded` or `failed`.
+    pub state: String,
+    /// How long it took, in milliseconds; none while it is under way.
+    pub duration_ms: Option<u64>,
+    /// What it found, or why it failed, in a phrase.
+    pub summary: String,
+}
+
+/// One unit of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnitReport {
+    /// Its key.
+    pub key: String,
+    /// Its title.
+    pub title: String,
+    /// Its wave, from 1.
+    pub wave: u32,
+    /// How it stands.
+    pub state: UnitState,
+    /// Who did it.
+    pub agent: Option<String>,
+    /// Classified attempts.
+    pub attempts: u32,
+    /// How long the last attempt took, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// The checks that its last attempt passed or failed, or why it waits.
+    pub evidence: Vec<String>,
+}

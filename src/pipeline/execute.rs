@@ -1,0 +1,44 @@
+//! Phase 6: the units of the plan. The phase releases them; workers perform them; it ends when none is open.
+//!
+//! Reads and writes unit states only. Safe to repeat: units that are settled stay settled.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::journal::{self, Done};
+use super::validate::counted;
+use super::{PipelineError, Run};
+use crate::model::{Phase, Plan, UnitState};
+
+/// How many units ended in each state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Execution {
+    /// Counts by state.
+    pub counts: BTreeMap<String, usize>,
+}
+
+/// True when every unit is settled; false when the run must wait for workers.
+pub async fn phase(run: &Run, plan: &Plan, round: u32) -> Result<bool, PipelineError> {
+    run.check_stop()?;
+    if run.recorded_phase(Phase::Execute, round).await?.is_some() {
+        return Ok(true);
+    }
+    let units = run.units().await?;
+    // What is pending while nothing is ready or running waits behind a unit that nothing can do.
+    if units.iter().any(|unit| matches!(unit.state, UnitState::Ready | UnitState::Running)) {
+        run.begin_phase(Phase::Execute, round).await?;
+        return Ok(false);
+    }
+    journal::phase(run, Phase::Execute, round, async {
+        let mut counts = BTreeMap::new();
+        for unit in &units {
+            *counts.entry(unit.state.as_str().to_owned()).or_insert(0) += 1;
+        }
+        let parts: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
+        let summary = format!("{} in {}: {}", counted(units.len(), "unit"), counted(plan.waves.len(), "wave"), parts.join(", "));
+        Ok(Done::new(Execution { counts }, summary))
+    })
+    .await?;
+    Ok(true)
+}

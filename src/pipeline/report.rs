@@ -1,0 +1,133 @@
+//! The report of a run, read from what is stored: it works in the middle of a run as well as after it.
+
+use crate::engine::{Engine, RunSnapshot};
+use crate::generate::TargetPack;
+use crate::model::report::{PhaseReport, REPORT_SCHEMA_VERSION, RunReport, UnitReport};
+use crate::model::{OrganizationId, Phase, Plan, RunId, SpecDocument, Verdict};
+use crate::store::postgres::attempts::{self, AttemptRow};
+use crate::store::postgres::phases::{self, PhaseRow};
+use crate::store::postgres::{Postgres, StoreError, TenantTx, findings, plans};
+
+use super::PipelineError;
+use super::compliance::Compliance;
+use super::validate::Validation;
+
+/// Checks named for each unit.
+const EVIDENCE_MAX: usize = 4;
+
+/// Reads the report.
+pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: OrganizationId, run: RunId) -> Result<RunReport, PipelineError> {
+    let snapshot = engine.snapshot(organization, run).await?;
+    let mut tx = postgres.tenant(organization).await?;
+    let plan = match snapshot.run.plan {
+        Some(plan) => plans::load(&mut tx, plan).await?,
+        None => None,
+    };
+    let attempts = attempts::list(&mut tx, run, None).await?;
+    let journal = phases::list(&mut tx, run).await?;
+    let validation = output::<Validation>(&journal, Phase::Validate);
+    let degraded = output::<super::learn::Learned>(&journal, Phase::Learn).map(|learned| learned.degraded).unwrap_or_default();
+    let findings = findings::of_run(&mut tx, run).await?.into_iter().map(|(_, finding)| finding).collect();
+    let title = title(&mut tx, &snapshot, plan.as_ref()).await?;
+    tx.commit().await?;
+    Ok(RunReport {
+        schema_version: REPORT_SCHEMA_VERSION,
+        run,
+        title,
+        slug: snapshot.run.slug.clone(),
+        spec_version: snapshot.run.spec_version,
+        target: snapshot.run.target.clone(),
+        state: snapshot.run.state,
+        summary: snapshot.run.reason.clone(),
+        created_at: snapshot.run.created_at,
+        finished_at: snapshot.run.finished_at,
+        out: snapshot.run.output_dir.clone(),
+        tree_hash: output::<super::deploy::Delivery>(&journal, Phase::Deploy)
+            .and_then(|delivery| delivery.deployed)
+            .map(|deployed| deployed.tree_hash),
+        start: start(&snapshot.run.target, &journal),
+        phases: journal.iter().filter_map(phase).collect(),
+        units: plan.as_ref().map(|plan| units(plan, &snapshot, &attempts)).unwrap_or_default(),
+        checks: validation.as_ref().map(|validation| validation.checks.clone()).unwrap_or_default(),
+        compliance: validation.and_then(|validation| serde_json::to_value(validation.compliance).ok()),
+        findings,
+        degraded,
+    })
+}
+
+/// The compliance that a report carries.
+pub fn compliance(report: &RunReport) -> Option<Compliance> {
+    report.compliance.clone().and_then(|value| serde_json::from_value(value).ok())
+}
+
+async fn title(tx: &mut TenantTx, snapshot: &RunSnapshot, plan: Option<&Plan>) -> Result<String, StoreError> {
+    if let Some(plan) = plan {
+        return Ok(plan.spec.title.clone());
+    }
+    let spec = crate::store::postgres::specs::find(tx, &snapshot.run.slug).await?;
+    Ok(spec.map_or_else(|| snapshot.run.slug.clone(), |spec| spec.title))
+}
+
+/// How what was delivered is started by hand.
+fn start(target: &str, journal: &[PhaseRow]) -> Vec<String> {
+    let delivered = output::<super::deploy::Delivery>(journal, Phase::Deploy).is_some_and(|delivery| delivery.deployed.is_some());
+    let document = output::<SpecDocument>(journal, Phase::Ingest).filter(|_| delivered);
+    match (document, TargetPack::load(target)) {
+        (Some(document), Ok(pack)) => pack.start_by_hand(&document),
+        _ => Vec::new(),
+    }
+}
+
+/// The output of the last round of a phase that succeeded.
+fn output<T: serde::de::DeserializeOwned>(journal: &[PhaseRow], phase: Phase) -> Option<T> {
+    let rows = journal.iter().filter(|row| row.phase == phase.as_str());
+    let output = rows.max_by_key(|row| row.round)?.output.clone()?;
+    serde_json::from_value::<super::journal::Done<T>>(output).ok().map(|done| done.value)
+}
+
+fn phase(row: &PhaseRow) -> Option<PhaseReport> {
+    let said = |output: &serde_json::Value| output.get("summary").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    let duration = row.finished_at.map(|finished| (finished - row.started_at).whole_milliseconds());
+    Some(PhaseReport {
+        phase: Phase::parse(&row.phase)?,
+        round: row.round,
+        state: row.state.clone(),
+        duration_ms: duration.map(|millis| u64::try_from(millis).unwrap_or(0)),
+        summary: row.error.clone().unwrap_or_else(|| row.output.as_ref().map(said).unwrap_or_default()),
+    })
+}
+
+fn units(plan: &Plan, snapshot: &RunSnapshot, attempts: &[AttemptRow]) -> Vec<UnitReport> {
+    let mut units: Vec<UnitReport> = snapshot
+        .units
+        .iter()
+        .filter_map(|row| {
+            let task = plan.tasks.get(row.ordinal)?;
+            let attempt = attempts.iter().rfind(|attempt| attempt.unit == row.id);
+            Some(UnitReport {
+                key: row.key.clone(),
+                title: task.title.clone(),
+                wave: task.wave.unwrap_or(0),
+                state: row.state,
+                agent: attempt.map(|attempt| attempt.agent.clone()).filter(|agent| !agent.is_empty()),
+                attempts: row.attempt,
+                duration_ms: attempt
+                    .map(|attempt| u64::try_from((attempt.finished_at - attempt.started_at).whole_milliseconds()).unwrap_or(0)),
+                evidence: attempt.map(evidence).unwrap_or_default(),
+            })
+        })
+        .collect();
+    units.sort_by_key(|unit| unit.wave);
+    units
+}
+
+fn evidence(attempt: &AttemptRow) -> Vec<String> {
+    if !attempt.error.is_empty() {
+        return vec![attempt.error.lines().next().unwrap_or_default().to_owned()];
+    }
+    if attempt.outcome == "cached" {
+        return vec!["same input as an earlier success".to_owned()];
+    }
+    let passed = attempt.checks.iter().filter(|check| check.verdict == Verdict::Passed);
+    passed.take(EVIDENCE_MAX).map(|check| check.name.clone()).collect()
+}

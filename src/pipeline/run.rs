@@ -1,0 +1,208 @@
+//! A run in the hands of this process: what every phase needs, and the few things that several of them do.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use super::toolchain::Toolchain;
+use super::{Events, PipelineError};
+use crate::agents::Agent;
+use crate::config::Config;
+use crate::embed;
+use crate::engine::{Engine, RunGuard};
+use crate::exec::tree::Tree;
+use crate::exec::workspace::Workspace;
+use crate::generate::TargetPack;
+use crate::learning::Memory;
+use crate::model::{Actor, CheckResult, Finding, OrganizationId, Phase, RunId, SpecDocument, SpecFormat, SpecId};
+use crate::store::graph::Graph;
+use crate::store::postgres::units::UnitRow;
+use crate::store::postgres::{Postgres, StoreError, TenantTx, artifacts, findings, health, phases, units};
+
+/// Options of a run that affect its output; part of its key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunOptions {
+    /// The format, when the caller insists.
+    pub format: Option<SpecFormat>,
+    /// True when edited and foreign files in the output directory may be replaced.
+    pub force: bool,
+    /// True when a wave starts only after the one before it.
+    pub strict_waves: bool,
+}
+
+/// What was submitted.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The specification.
+    pub spec: SpecId,
+    /// Its slug.
+    pub slug: String,
+    /// Its version.
+    pub version: u32,
+    /// Its bytes.
+    pub content: Vec<u8>,
+    /// The name of the file it came from.
+    pub source_name: String,
+    /// The target pack asked for.
+    pub target: String,
+    /// The output directory.
+    pub out: PathBuf,
+    /// Options that affect the output.
+    pub options: RunOptions,
+}
+
+/// A run and its handles.
+#[derive(Clone)]
+pub struct Run {
+    /// The run.
+    pub id: RunId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// On whose behalf it runs.
+    pub actor: Actor,
+    /// The right to drive it.
+    pub guard: RunGuard,
+    /// What was submitted.
+    pub submission: Arc<Submission>,
+    /// The settings.
+    pub config: Arc<Config>,
+    /// The facts.
+    pub postgres: Postgres,
+    /// Durable execution.
+    pub engine: Engine,
+    /// The plan's graph.
+    pub graph: Graph,
+    /// What was learned.
+    pub memory: Memory,
+    /// Which embedder serves, for the report.
+    pub embedder: embed::Status,
+    /// The target pack; none when nothing is generated.
+    pub pack: Option<Arc<TargetPack>>,
+    /// The agent of the pack.
+    pub generator: Option<Arc<dyn Agent>>,
+    /// Where it tells what happens.
+    pub events: Events,
+    /// Asks it to stop.
+    pub stop: CancellationToken,
+    /// Phases whose end was told already: the pipeline passes them again and again.
+    pub told: Arc<Mutex<BTreeSet<(Phase, u32)>>>,
+    /// The target's tools, prepared at the first use.
+    pub tools: Arc<OnceCell<Toolchain>>,
+}
+
+impl Run {
+    /// Begins a transaction of the run's organization.
+    pub async fn tx(&self) -> Result<TenantTx, StoreError> {
+        self.postgres.tenant(self.organization).await
+    }
+
+    /// True the first time that it is asked about the end of a phase.
+    pub fn not_told_yet(&self, phase: Phase, round: u32) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert((phase, round))
+    }
+
+    /// An error when the run was asked to stop.
+    pub fn check_stop(&self) -> Result<(), PipelineError> {
+        if self.stop.is_cancelled() { Err(PipelineError::Stopped) } else { Ok(()) }
+    }
+
+    /// What a phase produced when it succeeded in that round.
+    pub async fn recorded_phase(&self, phase: Phase, round: u32) -> Result<Option<Value>, StoreError> {
+        let mut tx = self.tx().await?;
+        phases::recorded(&mut tx, self.id, phase.as_str(), round).await
+    }
+
+    /// Journals that a phase begins.
+    pub async fn begin_phase(&self, phase: Phase, round: u32) -> Result<(), StoreError> {
+        let mut tx = self.tx().await?;
+        phases::begin(&mut tx, self.id, phase.as_str(), round).await?;
+        tx.commit().await
+    }
+
+    /// Journals that a phase succeeded.
+    pub async fn succeed_phase(&self, phase: Phase, round: u32, output: &Value) -> Result<(), StoreError> {
+        let mut tx = self.tx().await?;
+        phases::succeed(&mut tx, self.id, phase.as_str(), round, output).await?;
+        tx.commit().await
+    }
+
+    /// Journals that a phase failed.
+    pub async fn fail_phase(&self, phase: Phase, round: u32, error: &str) -> Result<(), StoreError> {
+        let mut tx = self.tx().await?;
+        phases::fail(&mut tx, self.id, phase.as_str(), round, &crate::redact::redact(error)).await?;
+        tx.commit().await
+    }
+
+    /// Every unit, without the gates.
+    pub async fn units(&self) -> Result<Vec<UnitRow>, StoreError> {
+        let mut tx = self.tx().await?;
+        let mut rows = units::list(&mut tx, self.id).await?;
+        rows.retain(|row| !row.gate);
+        Ok(rows)
+    }
+
+    /// The files of every finished unit.
+    pub async fn tree(&self) -> Result<Tree, PipelineError> {
+        let mut tx = self.tx().await?;
+        let mut tree = Tree::new();
+        for (unit, artifact) in artifacts::of_run(&mut tx, self.id).await? {
+            let content = artifacts::blob(&mut tx, &artifact.sha256).await?;
+            let content = content.ok_or_else(|| PipelineError::Plan(format!("the content of {} ({unit}) is missing", artifact.path)))?;
+            tree.insert(&artifact.path, content, artifact.executable).map_err(|error| PipelineError::Plan(error.to_string()))?;
+        }
+        Ok(tree)
+    }
+
+    /// Makes the work tree exactly those files and returns where it is.
+    pub async fn assemble_tree(&self) -> Result<PathBuf, PipelineError> {
+        let tree = self.tree().await?;
+        let workspace = Workspace::open(&self.config.data_dir, &self.id.to_string())?;
+        workspace.replace(&tree)?;
+        Ok(workspace.path().to_owned())
+    }
+
+    /// The pack that generates this document; none when it has nothing structured to generate from.
+    pub fn pack_for(&self, document: &SpecDocument) -> Option<&Arc<TargetPack>> {
+        let structured = !document.entities.is_empty() || !document.operations.is_empty();
+        self.pack.as_ref().filter(|_| structured)
+    }
+
+    /// The target's tools; none when nothing is generated.
+    pub async fn toolchain(&self, document: &SpecDocument) -> Result<Option<Toolchain>, PipelineError> {
+        let Some(pack) = self.pack_for(document) else { return Ok(None) };
+        let prepare = || Toolchain::prepare(&self.config, Arc::clone(pack), document, &self.stop);
+        self.tools.get_or_try_init(prepare).await.cloned().map(Some)
+    }
+
+    /// Stores the checks and calls of a phase, replacing those of an interrupted try.
+    pub async fn record_checks(&self, phase: Phase, round: u32, checks: &[CheckResult]) -> Result<(), StoreError> {
+        let mut tx = self.tx().await?;
+        health::save(&mut tx, self.id, phase.as_str(), round, checks).await?;
+        tx.commit().await
+    }
+
+    /// True when the unit's agent would give the same files for the same work.
+    pub fn gives_equal_files(&self, _unit: &str) -> bool {
+        self.generator.as_ref().is_none_or(|agent| agent.deterministic())
+    }
+
+    /// Has those units done again, and everything that depends on them.
+    pub async fn reopen(&self, keys: &[String], reason: &str) -> Result<(), PipelineError> {
+        if !keys.is_empty() {
+            self.engine.reopen(&self.actor, self.id, keys, reason).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores what a phase noticed about the input, replacing what an interrupted try stored.
+    pub async fn record_findings(&self, phase: Phase, noticed: &[Finding]) -> Result<(), StoreError> {
+        let mut tx = self.tx().await?;
+        findings::save(&mut tx, self.id, phase.as_str(), noticed).await?;
+        tx.commit().await
+    }
+}

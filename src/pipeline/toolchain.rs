@@ -1,0 +1,147 @@
+//! A target's tools: the environment from the pack's pinned lock, and its commands in the sandbox.
+//!
+//! Used by the worker for the checks of one unit, and by the phases that check and start the whole project.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::PipelineError;
+use super::probe::ServicePlan;
+use crate::config::Config;
+use crate::exec::environment::{Environment, Installer};
+use crate::exec::{self, Command, Exit, Finished, Network};
+use crate::generate::TargetPack;
+use crate::model::{CheckResult, SpecDocument, Subject, Verdict};
+
+/// Characters of a check's output that are kept.
+const DETAIL_CHARS_MAX: usize = 4_000;
+/// How long the checks of one unit may take.
+const UNIT_CHECK_WALL: Duration = Duration::from_secs(60);
+/// How long a probe may take, start and stop included.
+const PROBE_WALL: Duration = Duration::from_secs(300);
+/// How long one check of the whole project may take.
+const PROJECT_CHECK_WALL: Duration = Duration::from_secs(900);
+
+/// The tools of one target for one specification.
+#[derive(Debug, Clone)]
+pub struct Toolchain {
+    pack: Arc<TargetPack>,
+    environment: Environment,
+    package: String,
+}
+
+impl Toolchain {
+    /// Prepares the environment (or finds it prepared) from the pack's lock; the only step that may use the network.
+    pub async fn prepare(
+        config: &Config,
+        pack: Arc<TargetPack>,
+        document: &SpecDocument,
+        stop: &CancellationToken,
+    ) -> Result<Self, PipelineError> {
+        let mut installer = Installer::new(&config.data_dir).inherit(config.inherited.clone());
+        installer.python = PathBuf::from(&config.python);
+        installer.offline = config.offline;
+        let environment = installer.prepare(pack.name(), pack.lock(), stop).await?;
+        let package = pack.package(document);
+        Ok(Self { pack, environment, package })
+    }
+
+    /// A command of the manifest with its placeholders filled, in `dir`, which it may change.
+    pub fn command(&self, words: &[String], dir: &Path, files: &[String], port: Option<u16>) -> Command {
+        let argv = words.iter().flat_map(|word| match word.as_str() {
+            "{files}" => files.to_vec(),
+            word => vec![
+                word.replace("{env}", &self.environment.dir.to_string_lossy())
+                    .replace("{package}", &self.package)
+                    .replace("{port}", &port.map(|port| port.to_string()).unwrap_or_default()),
+            ],
+        });
+        let mut command = Command::new(argv, dir);
+        command.env.extend(self.pack.commands().environment.clone());
+        command.env.insert("PATH".to_owned(), format!("{}:/usr/local/bin:/usr/bin:/bin", self.environment.dir.join("bin").display()));
+        command.readable.clone_from(&self.environment.readable);
+        command.writable = vec![dir.to_owned()];
+        command.network = port.map_or(Network::None, |port| Network::Ports(vec![port]));
+        command
+    }
+
+    /// Runs the pack's checks over the files of one unit that lie below `dir`.
+    pub async fn check_unit(&self, dir: &Path, files: &[String], stop: &CancellationToken) -> Result<Vec<CheckResult>, PipelineError> {
+        let mut results = Vec::new();
+        for check in &self.pack.commands().unit_checks {
+            let files: Vec<String> = files.iter().filter(|file| file.ends_with(&check.suffix)).cloned().collect();
+            if files.is_empty() {
+                continue;
+            }
+            let mut command = self.command(&check.command, dir, &files, None);
+            command.limits.wall = UNIT_CHECK_WALL;
+            let finished = exec::run(&command, stop).await?;
+            results.push(judged(&check.name, None, &command, &finished));
+        }
+        Ok(results)
+    }
+
+    /// Runs one check of the whole project in `dir`.
+    pub async fn check_project(
+        &self,
+        name: &str,
+        words: &[String],
+        dir: &Path,
+        stop: &CancellationToken,
+    ) -> Result<CheckResult, PipelineError> {
+        let mut command = self.command(words, dir, &[], None);
+        command.limits.wall = PROJECT_CHECK_WALL;
+        let finished = exec::run(&command, stop).await?;
+        Ok(judged(name, Some(Subject::Project(name.to_owned())), &command, &finished))
+    }
+
+    /// How the service of a tree is started; it may read the tree and its environment, and write only a scratch directory.
+    pub fn service(&self, tree: &Path) -> ServicePlan {
+        let commands = self.pack.commands();
+        let words = |words: &[String]| -> Vec<String> {
+            let filled = |word: &String| word.replace("{env}", &self.environment.dir.to_string_lossy()).replace("{package}", &self.package);
+            words.iter().map(filled).collect()
+        };
+        ServicePlan {
+            dir: tree.to_owned(),
+            migrate: words(&commands.migrate),
+            start: words(&commands.start),
+            env: commands.environment.clone(),
+            readable: self.environment.readable.clone(),
+            ready_path: commands.health_ready.clone(),
+            openapi_path: commands.openapi.clone(),
+            wall: PROBE_WALL,
+            supervisor: None,
+        }
+    }
+
+    /// The pack.
+    pub fn pack(&self) -> &TargetPack {
+        &self.pack
+    }
+}
+
+fn judged(name: &str, subject: Option<Subject>, command: &Command, finished: &Finished) -> CheckResult {
+    let verdict = match finished.exit {
+        Exit::Code(0) => Verdict::Passed,
+        Exit::Cancelled => Verdict::Skipped,
+        _ => Verdict::Failed,
+    };
+    let output = crate::redact::redact(&finished.output(DETAIL_CHARS_MAX));
+    let detail = if finished.exit.success() { last_line(&output) } else { format!("{}\n{output}", finished.exit) };
+    CheckResult {
+        name: name.to_owned(),
+        subject,
+        verdict,
+        command: command.line(),
+        detail,
+        duration_ms: u64::try_from(finished.duration.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+fn last_line(output: &str) -> String {
+    output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+}

@@ -1,0 +1,83 @@
+//! What goes into a unit, as one hash: an equal hash and an earlier success mean that the files can be reused.
+//!
+//! Never part of it: patterns, times, ids, and whatever does not change the files.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::agents::Agent;
+use crate::generate::{Blueprint, Prior};
+use crate::model::{Artifact, Plan, Role, Task};
+
+/// Fragments of the specification by unit, and who depends on whom.
+#[derive(Debug)]
+pub struct Inputs {
+    fragments: BTreeMap<String, Value>,
+    dependencies: BTreeMap<String, Vec<String>>,
+}
+
+impl Inputs {
+    /// From the plan and the blueprints that it was made of. Gates are looked through.
+    pub fn new(plan: &Plan, blueprints: &[Blueprint]) -> Self {
+        let fragments = blueprints.iter().map(|blueprint| (blueprint.key.clone(), blueprint.fragment.clone())).collect();
+        let mut direct: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for edge in &plan.dependencies {
+            direct.entry(&edge.task).or_default().push(&edge.depends_on);
+        }
+        let gates: Vec<&str> = plan.tasks.iter().filter(|task| task.role == Role::Gate).map(|task| task.key.as_str()).collect();
+        let dependencies = plan.units().map(|unit| (unit.key.clone(), behind_gates(&unit.key, &direct, &gates))).collect();
+        Self { fragments, dependencies }
+    }
+
+    /// The units whose files this one builds on, sorted.
+    pub fn dependencies(&self, unit: &str) -> &[String] {
+        self.dependencies.get(unit).map_or(&[], Vec::as_slice)
+    }
+
+    /// The hash of everything that the unit's files depend on. `built` holds the files of its dependencies.
+    pub fn hash(&self, unit: &Task, agent: &dyn Agent, prior: &Prior, built: &BTreeMap<String, Vec<Artifact>>) -> String {
+        let outputs: Vec<(&String, Option<String>)> =
+            self.dependencies(&unit.key).iter().map(|key| (key, built.get(key).map(|files| output_hash(files)))).collect();
+        let prior: Vec<(&String, String)> =
+            prior.files.iter().map(|(path, content)| (path, hex::encode(Sha256::digest(content)))).collect();
+        let input = json!({
+            "unit": {"key": unit.key, "files": unit.files, "skills": unit.skills, "criteria": unit.criteria},
+            "fragment": self.fragments.get(&unit.key),
+            "agent": {"name": agent.name(), "version": agent.version()},
+            "dependencies": outputs,
+            "prior": prior,
+        });
+        hex::encode(Sha256::digest(input.to_string()))
+    }
+}
+
+/// The hash of a unit's files: paths, modes and contents.
+fn output_hash(files: &[Artifact]) -> String {
+    let mut files: Vec<&Artifact> = files.iter().collect();
+    files.sort();
+    let mut hasher = Sha256::new();
+    for file in files {
+        hasher.update(format!("{}\0{}\0{}\n", file.path, file.executable, file.sha256));
+    }
+    hex::encode(hasher.finalize())
+}
+
+/// The units that `key` waits for, with every gate replaced by what the gate waits for.
+fn behind_gates(key: &str, direct: &BTreeMap<&str, Vec<&str>>, gates: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open: Vec<&str> = direct.get(key).cloned().unwrap_or_default();
+    let mut seen: Vec<&str> = Vec::new();
+    while let Some(next) = open.pop() {
+        if !gates.contains(&next) {
+            found.push(next.to_owned());
+        } else if !seen.contains(&next) {
+            seen.push(next);
+            open.extend(direct.get(next).into_iter().flatten());
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}

@@ -1,0 +1,226 @@
+//! One unit, from claim to settlement: choose the agent, look for an earlier result, perform, check, store the files.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::inputs::Inputs;
+use crate::agents::{Agent, Assignment, Work, assign};
+use crate::engine::{ClaimedUnit, ErrorClass, Settled, Settlement, UnitResult};
+use crate::exec::tree::{Tree, check_path};
+use crate::exec::workspace::Workspace;
+use crate::generate::{GeneratedFile, Prior};
+use crate::model::{Artifact, CheckResult, EventKind, Plan, SpecDocument, Task, UnitState, Verdict};
+use crate::pipeline::toolchain::Toolchain;
+use crate::pipeline::{PipelineError, Run};
+use crate::store::postgres::{StoreError, artifacts, units};
+
+/// The largest file that an agent may deliver.
+const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Characters of a failure that are kept.
+const ERROR_CHARS_MAX: usize = 2_000;
+
+/// What all units of a run share.
+pub struct Shared {
+    /// The run.
+    pub run: Run,
+    /// The specification.
+    pub document: Arc<SpecDocument>,
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// What goes into each unit.
+    pub inputs: Inputs,
+    /// Files of the last delivery.
+    pub prior: Arc<Prior>,
+    /// The target's tools.
+    pub tools: Option<Toolchain>,
+}
+
+/// An attempt before it is settled.
+struct Attempt {
+    result: UnitResult,
+    agent: String,
+    input_hash: Option<String>,
+    checks: Vec<CheckResult>,
+}
+
+impl Attempt {
+    fn of(result: UnitResult) -> Self {
+        Self { result, agent: String::new(), input_hash: None, checks: Vec::new() }
+    }
+
+    fn failed(class: ErrorClass, error: impl ToString) -> Self {
+        Self::of(UnitResult::Failed { class, error: crate::exec::capture::shorten(&error.to_string(), ERROR_CHARS_MAX) })
+    }
+}
+
+/// Performs a claimed unit and settles it. Errors are the database's; everything else is a settlement.
+pub async fn perform(shared: &Shared, claimed: ClaimedUnit, stop: &CancellationToken) -> Result<(), PipelineError> {
+    let started = Instant::now();
+    let unit = &shared.plan.tasks[claimed.claim.ordinal];
+    tell(shared, unit, UnitState::Running, None, None, None).await;
+    let timeout = shared.run.config.unit_timeout;
+    let attempt = tokio::select! {
+        attempt = tokio::time::timeout(timeout, attempt(shared, unit, stop)) => match attempt {
+            Ok(attempt) => attempt?,
+            Err(_) => Attempt::failed(ErrorClass::Timeout, format!("the unit took longer than {} s", timeout.as_secs())),
+        },
+        () = stop.cancelled() => Attempt::of(UnitResult::Released { reason: "the worker was asked to stop".to_owned() }),
+    };
+    settle(shared, unit, claimed, attempt, started).await
+}
+
+async fn settle(shared: &Shared, unit: &Task, claimed: ClaimedUnit, attempt: Attempt, started: Instant) -> Result<(), PipelineError> {
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let reason = reason(&attempt.result);
+    let agent = Some(attempt.agent.clone()).filter(|agent| !agent.is_empty());
+    let settlement = Settlement {
+        claim: claimed.claim,
+        result: attempt.result,
+        agent: attempt.agent,
+        input_hash: attempt.input_hash,
+        checks: attempt.checks,
+        log: String::new(),
+    };
+    match shared.run.engine.settle(shared.run.organization, settlement).await? {
+        Settled::Now(state) => tell(shared, unit, state, agent, Some(duration_ms), reason).await,
+        Settled::Late => {
+            let message = format!("{}: the result came after its lease was lost and changed nothing", unit.key);
+            shared.run.events.send(EventKind::Warning { message }).await;
+        }
+    }
+    Ok(())
+}
+
+async fn attempt(shared: &Shared, unit: &Task, stop: &CancellationToken) -> Result<Attempt, PipelineError> {
+    let agent = match assign(unit, shared.run.generator.as_ref()) {
+        Assignment::Waits(waiting) => {
+            return Ok(Attempt::of(UnitResult::Waiting { reason: format!("{}; {}", waiting.reason, waiting.configure) }));
+        }
+        Assignment::Agent { agent, reason } => {
+            tracing::debug!(unit = %unit.key, agent = agent.name(), reason, "assigned");
+            agent
+        }
+    };
+    let prior = prior_of(unit, &shared.prior);
+    let built = built(shared, unit).await?;
+    let input_hash = shared.inputs.hash(unit, agent.as_ref(), &prior, &built);
+    let named = |attempt: Attempt| Attempt { agent: agent.name().to_owned(), input_hash: Some(input_hash.clone()), ..attempt };
+    let mut tx = shared.run.tx().await?;
+    let earlier = units::find_success(&mut tx, shared.run.submission.spec, &unit.key, &input_hash).await?;
+    drop(tx);
+    if let Some((attempt, _)) = earlier {
+        return Ok(named(Attempt::of(UnitResult::Cached { attempt })));
+    }
+    Ok(named(generate(shared, unit, &agent, prior, stop).await?))
+}
+
+async fn generate(
+    shared: &Shared,
+    unit: &Task,
+    agent: &Arc<dyn Agent>,
+    prior: Prior,
+    stop: &CancellationToken,
+) -> Result<Attempt, PipelineError> {
+    let work = Work { unit: unit.clone(), document: Arc::clone(&shared.document), prior: Arc::new(prior) };
+    let files = match agent.perform(work).await {
+        Ok(files) => files,
+        Err(error) => return Ok(Attempt::failed(ErrorClass::Permanent, error)),
+    };
+    let tree = match accept(unit, &files) {
+        Ok(tree) => tree,
+        Err(refusal) => return Ok(Attempt::failed(ErrorClass::Permanent, refusal)),
+    };
+    let checks = check(shared, unit, &tree, stop).await?;
+    if let Some(failed) = checks.iter().find(|check| check.verdict == Verdict::Failed) {
+        let error = format!("{} failed: {}", failed.name, failed.detail);
+        return Ok(Attempt { checks, ..Attempt::failed(ErrorClass::Permanent, error) });
+    }
+    stop_unless(&checks, stop)?;
+    store(shared, &tree).await?;
+    Ok(Attempt { checks, ..Attempt::of(UnitResult::Succeeded { artifacts: tree.artifacts() }) })
+}
+
+/// The files as a tree, when they are what the unit declared: nothing else, nothing missing, nothing outside.
+fn accept(unit: &Task, files: &[GeneratedFile]) -> Result<Tree, String> {
+    let mut tree = Tree::new();
+    for file in files {
+        check_path(&file.path).map_err(|error| error.to_string())?;
+        let declared = unit.files.iter().any(|path| *path == file.path || (path.ends_with('/') && file.path.starts_with(path.as_str())));
+        if !declared {
+            return Err(format!("the agent wrote {}, which the unit does not declare", file.path));
+        }
+        if file.content.len() > FILE_BYTES_MAX {
+            return Err(format!("{} has {} bytes, more than {FILE_BYTES_MAX}", file.path, file.content.len()));
+        }
+        tree.insert(&file.path, file.content.clone(), file.executable).map_err(|error| error.to_string())?;
+    }
+    let missing = unit.files.iter().find(|path| !path.ends_with('/') && tree.get(path).is_none());
+    missing.map_or(Ok(tree), |path| Err(format!("the agent did not write {path}")))
+}
+
+async fn check(shared: &Shared, unit: &Task, tree: &Tree, stop: &CancellationToken) -> Result<Vec<CheckResult>, PipelineError> {
+    let Some(tools) = &shared.tools else { return Ok(Vec::new()) };
+    let scratch = format!("{}/units/{}", shared.run.id, hex::encode(&Sha256::digest(&unit.key)[..8]));
+    let workspace = Workspace::open(&shared.run.config.data_dir, &scratch)?;
+    workspace.replace(tree)?;
+    let paths: Vec<String> = tree.iter().map(|(path, _)| path.to_owned()).collect();
+    let checks = tools.check_unit(workspace.path(), &paths, stop).await?;
+    workspace.remove()?;
+    Ok(checks)
+}
+
+fn stop_unless(checks: &[CheckResult], stop: &CancellationToken) -> Result<(), PipelineError> {
+    let unfinished = checks.iter().any(|check| check.verdict == Verdict::Skipped);
+    if unfinished || stop.is_cancelled() { Err(PipelineError::Stopped) } else { Ok(()) }
+}
+
+async fn store(shared: &Shared, tree: &Tree) -> Result<(), StoreError> {
+    let named: Vec<(String, &[u8])> = tree.iter().map(|(_, file)| (file.stamp().sha256, file.content.as_slice())).collect();
+    let blobs: Vec<(&str, &[u8])> = named.iter().map(|(sha256, content)| (sha256.as_str(), *content)).collect();
+    let mut tx = shared.run.tx().await?;
+    artifacts::store_blobs(&mut tx, &blobs).await?;
+    tx.commit().await
+}
+
+/// The files of the unit's dependencies.
+async fn built(shared: &Shared, unit: &Task) -> Result<BTreeMap<String, Vec<Artifact>>, StoreError> {
+    let wanted = shared.inputs.dependencies(&unit.key);
+    let mut built: BTreeMap<String, Vec<Artifact>> = BTreeMap::new();
+    if wanted.is_empty() {
+        return Ok(built);
+    }
+    let mut tx = shared.run.tx().await?;
+    for (key, artifact) in artifacts::of_run(&mut tx, shared.run.id).await? {
+        if wanted.binary_search(&key).is_ok() {
+            built.entry(key).or_default().push(artifact);
+        }
+    }
+    Ok(built)
+}
+
+/// The delivered files that the unit carries on from: those in a folder that it declares, and its own beside them.
+fn prior_of(unit: &Task, prior: &Prior) -> Prior {
+    if !unit.files.iter().any(|path| path.ends_with('/')) {
+        return Prior::default();
+    }
+    let own =
+        |path: &str| unit.files.iter().any(|declared| declared == path || (declared.ends_with('/') && path.starts_with(declared.as_str())));
+    Prior { files: prior.files.iter().filter(|(path, _)| own(path)).map(|(path, content)| (path.clone(), content.clone())).collect() }
+}
+
+fn reason(result: &UnitResult) -> Option<String> {
+    match result {
+        UnitResult::Failed { error, .. } => Some(error.clone()),
+        UnitResult::Waiting { reason } | UnitResult::Released { reason } => Some(reason.clone()),
+        UnitResult::Succeeded { .. } => None,
+        UnitResult::Cached { .. } => Some("same input as an earlier success".to_owned()),
+    }
+}
+
+async fn tell(shared: &Shared, unit: &Task, state: UnitState, agent: Option<String>, duration_ms: Option<u64>, reason: Option<String>) {
+    shared.run.events.send(EventKind::Unit { key: unit.key.clone(), state, agent, duration_ms, reason }).await;
+}

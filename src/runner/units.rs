@@ -1,0 +1,128 @@
+//! The units of one run, at most so many at once: claim what is ready, perform, settle, until nothing is left to do.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::unit::{self, Shared};
+use super::{POLL_EVERY, RENEWALS_PER_LEASE};
+use crate::engine::Claim;
+use crate::pipeline::PipelineError;
+
+/// What this process holds, and how to end each.
+type Held = Arc<Mutex<BTreeMap<usize, (Claim, CancellationToken)>>>;
+
+/// Works until no unit is open, nothing can be done without somebody's help, or the run is asked to stop.
+pub(super) async fn work(shared: &Arc<Shared>, lost: &CancellationToken) -> Result<(), PipelineError> {
+    let held: Held = Arc::default();
+    let heartbeat = heartbeat(shared, Arc::clone(&held));
+    let mut performing = JoinSet::new();
+    let outcome = dispatch(shared, &held, &mut performing).await;
+    let finished = drain(shared, &held, &mut performing, lost).await;
+    heartbeat.abort();
+    outcome.and(finished)
+}
+
+async fn dispatch(shared: &Arc<Shared>, held: &Held, performing: &mut JoinSet<Result<(), PipelineError>>) -> Result<(), PipelineError> {
+    let run = &shared.run;
+    let mut changes = run.engine.changes();
+    loop {
+        run.check_stop()?;
+        changes.mark_unchanged();
+        let room = run.config.concurrency.saturating_sub(performing.len());
+        let mut wait = POLL_EVERY;
+        if room > 0 {
+            let claimed = run.engine.claim(run.organization, run.id, u32::try_from(room).unwrap_or(u32::MAX)).await?;
+            for unit in claimed.units {
+                let stop = CancellationToken::new();
+                lock(held).insert(unit.claim.ordinal, (unit.claim, stop.clone()));
+                performing.spawn(perform(Arc::clone(shared), Arc::clone(held), unit, stop));
+            }
+            if let Some(outlook) = claimed.outlook {
+                if performing.is_empty() && outlook.running == 0 && outlook.next_due.is_none() {
+                    return Ok(());
+                }
+                wait = outlook.next_due.map_or(POLL_EVERY, |due| due.clamp(Duration::from_millis(1), POLL_EVERY));
+            }
+        }
+        tokio::select! {
+            Some(ended) = performing.join_next() => joined(ended)?,
+            _ = changes.changed() => {}
+            () = run.stop.cancelled() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+async fn perform(shared: Arc<Shared>, held: Held, unit: crate::engine::ClaimedUnit, stop: CancellationToken) -> Result<(), PipelineError> {
+    let ordinal = unit.claim.ordinal;
+    let result = unit::perform(&shared, unit, &stop).await;
+    lock(&held).remove(&ordinal);
+    result
+}
+
+/// Lets what runs finish within the grace period, then gives it back.
+async fn drain(
+    shared: &Shared,
+    held: &Held,
+    performing: &mut JoinSet<Result<(), PipelineError>>,
+    lost: &CancellationToken,
+) -> Result<(), PipelineError> {
+    let grace = if lost.is_cancelled() { Duration::ZERO } else { shared.run.config.grace };
+    let all = async {
+        while let Some(ended) = performing.join_next().await {
+            joined(ended)?;
+        }
+        Ok(())
+    };
+    if let Ok(finished) = tokio::time::timeout(grace, all).await {
+        return finished;
+    }
+    for (_, stop) in lock(held).values() {
+        stop.cancel();
+    }
+    while let Some(ended) = performing.join_next().await {
+        joined(ended)?;
+    }
+    Ok(())
+}
+
+fn joined(ended: Result<Result<(), PipelineError>, tokio::task::JoinError>) -> Result<(), PipelineError> {
+    match ended {
+        Ok(Err(PipelineError::Stopped)) => Ok(()),
+        Ok(result) => result,
+        Err(error) => Err(PipelineError::Plan(format!("a worker task ended abnormally: {error}"))),
+    }
+}
+
+/// Renews the leases of what this process holds; ends the work on what it lost.
+fn heartbeat(shared: &Arc<Shared>, held: Held) -> JoinHandle<()> {
+    let run = shared.run.clone();
+    tokio::spawn(async move {
+        let mut every = tokio::time::interval(run.config.lease / RENEWALS_PER_LEASE);
+        loop {
+            every.tick().await;
+            let claims: Vec<Claim> = lock(&held).values().map(|(claim, _)| *claim).collect();
+            if claims.is_empty() {
+                continue;
+            }
+            match run.engine.heartbeat(run.organization, &claims).await {
+                Ok(lost) => {
+                    for claim in lost {
+                        if let Some((_, stop)) = lock(&held).get(&claim.ordinal) {
+                            stop.cancel();
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "leases could not be renewed; trying again"),
+            }
+        }
+    })
+}
+
+fn lock(held: &Held) -> std::sync::MutexGuard<'_, BTreeMap<usize, (Claim, CancellationToken)>> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
