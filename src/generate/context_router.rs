@@ -241,6 +241,9 @@ fn bound(project: &Project<'_>, names: &EntityNames<'_>, operation: &Operation, 
     let stored = names.entity.field(&binding.field).map(|field| python::stored_type(project, &field.field_type));
     match (&parameter.shape.kind, stored) {
         (ShapeKind::Text { .. }, Some(FieldType::Integer | FieldType::BigInteger)) => format!("integer_key({name})"),
+        (ShapeKind::Integer { format: None, values, .. }, Some(FieldType::Integer | FieldType::BigInteger)) if values.is_empty() => {
+            format!("integer_key({name})")
+        }
         (ShapeKind::Text { format, .. }, Some(FieldType::Uuid)) if format.as_deref() != Some("uuid") => format!("uuid_key({name})"),
         (ShapeKind::Integer { .. }, Some(FieldType::Text | FieldType::Email | FieldType::Url)) => format!("str({name})"),
         _ => name,
@@ -260,7 +263,7 @@ fn list_body(project: &Project<'_>, operation: &Operation, list: &ListBehaviour,
     }
     for filter in &list.filters {
         if let Some(parameter) = operation.parameters.iter().find(|parameter| parameter.name == filter.parameter) {
-            given.push(format!("{}={}", filter_argument(names, filter), argument_of(parameter)));
+            given.push(format!("{}={}", filter_argument(names, filter), wanted(parameter)));
         }
     }
     if let Some(parameter) =
@@ -282,6 +285,19 @@ fn list_body(project: &Project<'_>, operation: &Operation, list: &ListBehaviour,
     lines.extend(next_link(operation, list, &page));
     lines.push(format!("return {}", list_answer(project, operation, list, &page)));
     lines
+}
+
+/// The value of a filter; integers without a format are brought within 64 bits.
+fn wanted(parameter: &Parameter) -> String {
+    let name = argument_of(parameter);
+    let unbounded = |shape: &Shape| matches!(&shape.kind, ShapeKind::Integer { format: None, values, .. } if values.is_empty());
+    let value = match &parameter.shape.kind {
+        ShapeKind::Array { items, .. } if unbounded(items) => format!("[storable(item) for item in {name}]"),
+        _ if unbounded(&parameter.shape) => format!("storable({name})"),
+        _ => return name,
+    };
+    let given = parameter.required || parameter.shape.default.as_ref().is_some_and(|default| !default.is_null());
+    if given { value } else { format!("None if {name} is None else {value}") }
 }
 
 /// The arguments that cut the list into pages; lines before are added where a value must be bounded first.

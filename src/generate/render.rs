@@ -154,7 +154,7 @@ fn symbols(project: &Project<'_>, area: &str) -> Symbols {
 }
 
 const PARAMETER_NAMES: &[&str] =
-    &["BooleanText", "IntegerText", "NumberText", "integer_key", "page_size", "rows_before", "separated", "skipped_rows", "uuid_key"];
+    &["BooleanText", "IntegerText", "NumberText", "integer_key", "page_size", "rows_before", "separated", "skipped_rows", "storable", "uuid_key"];
 
 const WIRE_NAMES: &[&str] = &[
     "AsNumber",

@@ -86,6 +86,8 @@ fn integer(format: Option<&str>, limits: &Limits, values: &[i64], travels: Trave
     let (base, least, most) = match format {
         Some("int32") => ("Int32", i64::from(i32::MIN), i64::from(i32::MAX)),
         Some("int64") => ("Int64", i64::MIN, i64::MAX),
+        // Texts may name any integer: pages and filters beyond 64 bits choose nothing, keys beyond it name no row.
+        _ if travels == Travels::Text => ("int", i64::MIN, i64::MAX),
         _ => ("Integer", i64::MIN, i64::MAX),
     };
     let mut arguments = Vec::new();
