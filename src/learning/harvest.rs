@@ -59,12 +59,12 @@ impl Harvest<'_> {
             let Some(task) = self.plan.task(&unit.key) else { continue };
             let operations = self.operations(task);
             if let Some(failed) = unit.checks.iter().find(|check| failed(check) && self.is_own(task, &operations, check)) {
-                patterns.push(self.warning(task, &task.title, words::task(task), failed));
+                patterns.push(self.warning(task, &task.title, &words::task(task), failed));
                 continue;
             }
             let broken = |operation: &Operation| unit.checks.iter().find(|check| failed(check) && is_about(check, operation));
             for (operation, failed) in operations.iter().filter_map(|operation| Some((*operation, broken(operation)?))) {
-                patterns.push(self.warning(task, &title(operation), words::operation(self.doc, operation), failed));
+                patterns.push(self.warning(task, &title(operation), &words::operation(self.doc, operation), failed));
             }
             let project_failed = unit.checks.iter().any(|check| failed(check) && matches!(check.subject, Some(Subject::Project(_))));
             if !project_failed && unit.checks.iter().any(|check| check.verdict == Verdict::Passed) {
@@ -152,7 +152,7 @@ impl Harvest<'_> {
     }
 
     /// What failed, so that the next one does not. What the check printed goes through [`redact`]: it may hold anything.
-    fn warning(&self, task: &Task, title: &str, words: String, failed: &CheckResult) -> Pattern {
+    fn warning(&self, task: &Task, title: &str, words: &str, failed: &CheckResult) -> Pattern {
         let detail: String = redact(&failed.detail).chars().take(DETAIL_CHARACTERS_MAX).collect();
         let text = format!("{words} Failed the check {}: {detail}", failed.name);
         let title = format!("{title} failed {}", failed.name);

@@ -37,16 +37,16 @@ fn titles(patterns: &[Pattern]) -> Vec<(PatternKind, bool, &str)> {
     patterns.iter().map(|pattern| (pattern.kind, pattern.success, pattern.title.as_str())).collect()
 }
 
-fn operation(key: &str) -> Option<Subject> {
-    Some(Subject::Operation(key.to_owned()))
+fn operation(key: &str) -> Subject {
+    Subject::Operation(key.to_owned())
 }
 
 #[test]
 fn a_router_becomes_a_pattern_for_each_operation_with_its_own_code_and_evidence() {
     let checks = vec![
         check("ruff-check", None, Verdict::Passed),
-        check("probe/list", operation("GET /authors"), Verdict::Passed),
-        check("probe/create", operation("POST /authors"), Verdict::Passed),
+        check("probe/list", Some(operation("GET /authors")), Verdict::Passed),
+        check("probe/create", Some(operation("POST /authors")), Verdict::Passed),
         check("tests", Some(Subject::Project("tests".to_owned())), Verdict::Passed),
     ];
     let patterns = learned(&[authors(checks)], false);
@@ -71,7 +71,7 @@ fn what_failed_is_a_warning_and_not_a_pattern() {
 
 #[test]
 fn one_broken_operation_does_not_take_the_others_along() {
-    let checks = vec![check("ruff-check", None, Verdict::Passed), check("probe/create", operation("POST /authors"), Verdict::Failed)];
+    let checks = vec![check("ruff-check", None, Verdict::Passed), check("probe/create", Some(operation("POST /authors")), Verdict::Failed)];
     let patterns = learned(&[authors(checks)], false);
     let create: Vec<_> = patterns.iter().filter(|pattern| pattern.title.starts_with("POST /authors")).collect();
     assert_eq!(create.iter().map(|pattern| pattern.success).collect::<Vec<_>>(), [false]);

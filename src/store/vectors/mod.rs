@@ -30,6 +30,7 @@ use crate::store::postgres::pattern_vectors::VectorRow;
 /// A search that takes longer is given up.
 const SEARCH_MS_MAX: u64 = 500;
 /// A write of one batch that takes longer is given up.
+#[cfg(feature = "qdrant-edge")]
 const WRITE_SECS_MAX: u64 = 30;
 /// Most hits of one search.
 pub const LIMIT_MAX: usize = 1_000;
