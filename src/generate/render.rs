@@ -153,8 +153,18 @@ fn symbols(project: &Project<'_>, area: &str) -> Symbols {
     found
 }
 
-const PARAMETER_NAMES: &[&str] =
-    &["BooleanText", "IntegerText", "NumberText", "integer_key", "page_size", "rows_before", "separated", "skipped_rows", "storable", "uuid_key"];
+const PARAMETER_NAMES: &[&str] = &[
+    "BooleanText",
+    "IntegerText",
+    "NumberText",
+    "integer_key",
+    "page_size",
+    "rows_before",
+    "separated",
+    "skipped_rows",
+    "storable",
+    "uuid_key",
+];
 
 const WIRE_NAMES: &[&str] = &[
     "AsNumber",
@@ -176,6 +186,7 @@ const WIRE_NAMES: &[&str] = &[
     "Unique",
     "Url",
     "Uuid",
+    "WithoutNul",
     "absent",
     "formatted",
     "present",

@@ -100,8 +100,25 @@ fn integer(format: Option<&str>, limits: &Limits, values: &[i64], travels: Trave
     if let Some(step) = limits.multiple_of.as_ref().and_then(Number::as_i64) {
         arguments.push(format!("multiple_of={step}"));
     }
-    let markers: Vec<String> = if travels == Travels::Text { vec!["IntegerText".to_owned()] } else { Vec::new() };
-    annotated(base.to_owned(), &arguments, &markers)
+    let mut markers: Vec<String> = if travels == Travels::Text { vec!["IntegerText".to_owned()] } else { Vec::new() };
+    if arguments.is_empty() || base == "int" {
+        return annotated(base.to_owned(), &arguments, &markers);
+    }
+    // Limits stand before the marker: after it they would be enforced, but missing from the documented schema.
+    if !arguments.iter().any(|argument| argument.starts_with('g')) {
+        arguments.insert(0, format!("ge={least}"));
+    }
+    if !arguments.iter().any(|argument| argument.starts_with('l')) {
+        arguments.push(format!("le={most}"));
+    }
+    arguments.insert(0, "strict=True".to_owned());
+    if let Some(format) = format.filter(|format| matches!(*format, "int32" | "int64")) {
+        arguments.push(format!("json_schema_extra={{\"format\": \"{format}\"}}"));
+    }
+    if travels == Travels::Json {
+        markers.push("AsWhole".to_owned());
+    }
+    annotated("int".to_owned(), &arguments, &markers)
 }
 
 /// A number as a whole one; none when it lies outside of 64 bits.
@@ -150,12 +167,17 @@ fn text(format: Option<&str>, limits: &Limits, values: &[String]) -> String {
         _ => "Text",
     };
     let mut arguments = lengths(limits);
-    if let Some(pattern) = &limits.pattern {
-        arguments.push(format!("pattern={}", python::pattern(pattern)));
-    }
-    let markers: Vec<String> =
+    let mut markers: Vec<String> =
         format.filter(|_| base == "Text").map(|name| format!("formatted({})", python::text(name))).into_iter().collect();
-    annotated(base.to_owned(), &arguments, &markers)
+    let Some(pattern) = &limits.pattern else { return annotated(base.to_owned(), &arguments, &markers) };
+    arguments.push(format!("pattern={}", python::pattern(pattern)));
+    if base != "Text" {
+        return annotated(base.to_owned(), &arguments, &markers);
+    }
+    // A pattern after the check for NUL would be enforced, but missing from the documented schema.
+    arguments.insert(0, "strict=True".to_owned());
+    markers.insert(0, "WithoutNul".to_owned());
+    annotated("str".to_owned(), &arguments, &markers)
 }
 
 fn lengths(limits: &Limits) -> Vec<String> {
