@@ -80,6 +80,9 @@ fn endpoint(project: &Project<'_>, operation: &Operation) -> Value {
     }
     if shown.is_none() {
         decorator.push("response_class=Response".to_owned());
+        if !operation.derivable() {
+            decorator.push("response_model=None".to_owned());
+        }
     } else if !operation.derivable() {
         decorator.push(format!("response_model={answer}"));
     }

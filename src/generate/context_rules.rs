@@ -269,9 +269,11 @@ impl<'p, 'a> Case<'p, 'a> {
         let found = self.names.entity.field(per)?;
         let shared = Sample::stored(&samples::of_field(found, false)?, self.project, &found.field_type);
         let values = self.solver.literal(&row);
+        let values = values.trim_start_matches('{').trim_end_matches('}');
+        let separator = if values.is_empty() { "" } else { ", " };
         let module = &self.names.module;
         let given = [
-            format!("shared: dict[str, Any] = {values} | {{{}: {shared}}}", python::text(column)),
+            format!("shared: dict[str, Any] = {{{values}{separator}{}: {shared}}}", python::text(column)),
             format!("for _ in range({limit}):"),
             format!("    factories.make_{module}(session, **shared)"),
             format!("values = factories.{module}_values(session) | shared"),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use heck::ToUpperCamelCase;
 use serde_json::{Value, json};
 
 use super::GenerateError;
@@ -34,7 +35,38 @@ pub(super) fn context(project: &Project<'_>, module: &str) -> Result<Value, Gene
             }
         });
     }
-    Ok(json!({ "module": module, "title": super::units::module_title(project, module), "classes": classes }))
+    let aliases = shared_types(project, module, &mut classes);
+    Ok(json!({ "module": module, "title": super::units::module_title(project, module), "aliases": aliases, "classes": classes }))
+}
+
+/// Gives constrained types that several properties of a module share a name, and uses it.
+fn shared_types(project: &Project<'_>, module: &str, classes: &mut [Value]) -> Vec<Value> {
+    let mut uses: Vec<(String, String, usize)> = Vec::new();
+    for class in project.classes.in_module(module) {
+        for property in class.object().into_iter().flat_map(|object| &object.properties) {
+            let base = shapes::base(&project.classes, &property.shape, Travels::Json);
+            let owner = class.entity.as_deref().and_then(|name| project.entity(name)).map_or(class.class.as_str(), |names| names.class.as_str());
+            match uses.iter_mut().find(|(known, ..)| *known == base) {
+                Some((_, _, count)) => *count += 1,
+                None => uses.push((base, format!("{owner}{}", property.ident.to_upper_camel_case()), 1)),
+            }
+        }
+    }
+    let mut taken: BTreeSet<String> = project.classes.all.iter().map(|class| class.class.clone()).collect();
+    let mut found = Vec::new();
+    for (base, name, count) in uses {
+        let constrained = base.starts_with("Annotated[") || base.starts_with("Literal[");
+        if count < 2 || !constrained || !taken.insert(name.clone()) {
+            continue;
+        }
+        for field in classes.iter_mut().filter_map(|class| class.get_mut("fields")).filter_map(Value::as_array_mut).flatten() {
+            if let Some(text) = field.as_str().filter(|text| text.contains(&base)) {
+                *field = json!(text.replace(&base, &name));
+            }
+        }
+        found.push(json!({ "name": name, "type": base }));
+    }
+    found
 }
 
 fn alias(classes: &Classes, class: &Class) -> Value {

@@ -101,6 +101,12 @@ fn statement(text: &str, indent: usize, out: &mut Vec<String>) {
         definition(text, indent, out);
         return;
     }
+    if let Some((module, names)) = text.split_once(" import ").filter(|(module, _)| module.starts_with("from ")) {
+        push(out, indent, &format!("{module} import ("));
+        names.split(", ").for_each(|name| push(out, indent + 4, &format!("{name},")));
+        push(out, indent, ")");
+        return;
+    }
     let (text, tail) = match text.chars().last() {
         Some(':') => (&text[..text.len() - 1], ":"),
         Some(',') => (&text[..text.len() - 1], ","),
@@ -112,6 +118,12 @@ fn statement(text: &str, indent: usize, out: &mut Vec<String>) {
             push(out, indent, &format!("{left} = ("));
             expression("", right, "", indent + 4, out);
             push(out, indent, &format!("){tail}"));
+            return;
+        }
+        if let Some((name, kind)) = left.split_once(": ").filter(|(_, kind)| bracket.is_none() && operands(kind).len() > 1) {
+            push(out, indent, &format!("{name}: ("));
+            expression("", kind, "", indent + 4, out);
+            push(out, indent, &format!(") = {right}{tail}"));
             return;
         }
         if bracket.is_none() && last_group(left).is_some() {

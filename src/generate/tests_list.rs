@@ -128,6 +128,9 @@ fn filter(case: &Case<'_, '_>, filter: &Filter) -> Option<Test> {
         given.extend(filled(case, field)?);
     }
     lines.push(format!("row = {}", case.make(&Row::new(), &given)));
+    if !field.required && !listed_field {
+        lines.push(format!("assert row.{} is not None", case.names.attribute(&field.name)));
+    }
     let value = if listed_field { "\"one\"".to_owned() } else { text_of(case, field) };
     let value = match filter.comparison {
         FilterComparison::OneOf => format!("[{value}]"),
@@ -166,7 +169,6 @@ fn text_of(case: &Case<'_, '_>, field: &Field) -> String {
         FieldType::Text | FieldType::Email | FieldType::Url | FieldType::Enum(_) => value,
         _ => format!("str({value})"),
     }
-    .replace("row.", if field.required { "row." } else { "row." })
 }
 
 /// A text of the filter's parameter that matches no row of the test.
