@@ -98,8 +98,13 @@ fn arguments(table: &Table) -> Vec<String> {
     }
     for key in &table.foreign_keys {
         found.push(format!(
-            "ForeignKeyConstraint([\"{}\"], [\"{}.{}\"], name=\"{}\", ondelete=\"{}\")",
-            key.column, key.table, key.target, key.name, key.on_delete
+            "ForeignKeyConstraint([\"{}\"], [\"{}.{}\"], name=\"{}\", ondelete=\"{}\"{})",
+            key.column,
+            key.table,
+            key.target,
+            key.name,
+            key.on_delete,
+            if key.circular { ", use_alter=True" } else { "" }
         ));
     }
     for check in &table.checks {

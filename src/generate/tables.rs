@@ -96,6 +96,9 @@ pub(super) struct ForeignKey {
     pub(super) table: String,
     pub(super) target: String,
     pub(super) on_delete: String,
+    /// True when the two tables refer to each other, so that neither can be made with both references at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) circular: bool,
 }
 
 impl Column {
@@ -176,6 +179,7 @@ pub(super) fn table(project: &Project<'_>, names: &EntityNames<'_>) -> Table {
                     _ => "RESTRICT",
                 }
                 .to_owned(),
+                circular: target.entity.name != entity.name && project.entangled(&entity.name, &target.entity.name),
             });
         }
     }
