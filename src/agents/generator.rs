@@ -16,7 +16,7 @@ pub struct GeneratorAgent {
 impl GeneratorAgent {
     /// The agent of that pack.
     pub fn new(pack: Arc<TargetPack>) -> Self {
-        let version = format!("{} {}", env!("CARGO_PKG_VERSION"), pack.version());
+        let version = format!("{} {} {}", env!("CARGO_PKG_VERSION"), pack.version(), env!("SPECWAVE_GENERATOR"));
         Self { name: format!("generator/{}", pack.name()), version, pack }
     }
 }

@@ -45,7 +45,8 @@ fn shared_types(project: &Project<'_>, module: &str, classes: &mut [Value]) -> V
     for class in project.classes.in_module(module) {
         for property in class.object().into_iter().flat_map(|object| &object.properties) {
             let base = shapes::base(&project.classes, &property.shape, Travels::Json);
-            let owner = class.entity.as_deref().and_then(|name| project.entity(name)).map_or(class.class.as_str(), |names| names.class.as_str());
+            let owner =
+                class.entity.as_deref().and_then(|name| project.entity(name)).map_or(class.class.as_str(), |names| names.class.as_str());
             match uses.iter_mut().find(|(known, ..)| *known == base) {
                 Some((_, _, count)) => *count += 1,
                 None => uses.push((base, format!("{owner}{}", property.ident.to_upper_camel_case()), 1)),

@@ -126,14 +126,16 @@ pub(super) fn delete(case: &Case<'_, '_>) -> Vec<Test> {
         } else if !restricted(case.project, &other.entity.name, &mut BTreeSet::new()) {
             let key = format!("child_key = child.{}", other.key());
             let gone = format!("found = session.get(models.{}, child_key)", other.class);
-            let mut lines = vec![make.clone(), child, key, call.clone(), format!("assert response.status_code == {}, response.text", case.good())];
+            let mut lines =
+                vec![make.clone(), child, key, call.clone(), format!("assert response.status_code == {}, response.text", case.good())];
             lines.extend(["session.expunge_all()".to_owned(), gone]);
             if on_delete == OnDelete::Cascade {
                 lines.push("assert found is None".to_owned());
             } else {
                 lines.extend(["assert found is not None".to_owned(), format!("assert found.{column} is None")]);
             }
-            let what = if on_delete == OnDelete::Cascade { "Rows that belong to it go with it." } else { "Rows that refer to it forget it." };
+            let what =
+                if on_delete == OnDelete::Cascade { "Rows that belong to it go with it." } else { "Rows that refer to it forget it." };
             tests.push(Test::new(format!("test_{ident}_with_{}_{column}", other.module), what, lines));
         }
     }
