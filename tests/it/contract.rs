@@ -15,6 +15,7 @@ use specwave::generate::{Prior, TargetPack};
 use specwave::ingest;
 use specwave::model::SpecDocument;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 /// How long a service may take until it is ready.
@@ -88,10 +89,9 @@ impl Project {
         assert!(migrated.exit.success(), "the migration failed: {}", migrated.output(4_000));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let service = exec::start(&self.command(&self.pack.commands().start, port)).await.unwrap();
-        let ready = format!("http://127.0.0.1:{port}{}", self.pack.commands().health_ready);
         let deadline = Instant::now() + READY_MAX;
         loop {
-            if reqwest::get(&ready).await.is_ok_and(|answer| answer.status().is_success()) {
+            if answers(port, &self.pack.commands().health_ready).await {
                 return (service, port);
             }
             if Instant::now() > deadline {
@@ -101,6 +101,16 @@ impl Project {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// True when the service answers 200 to that path.
+async fn answers(port: u16, path: &str) -> bool {
+    let Ok(mut stream) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await else { return false };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    stream.write_all(request.as_bytes()).await.is_ok()
+        && stream.read_to_string(&mut answer).await.is_ok()
+        && answer.starts_with("HTTP/1.1 200")
 }
 
 /// What the fuzzer is told besides the document.
