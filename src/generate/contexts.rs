@@ -10,7 +10,6 @@ use super::{
     context_tests, python,
 };
 use crate::model::operation::{Behaviour, Operation};
-use crate::model::spec::ErrorStyle;
 
 /// Everything of the specification that a unit's files depend on.
 pub(super) fn fragment(manifest: &Manifest, project: &Project<'_>, unit: &Unit<'_>) -> Result<Value, GenerateError> {
