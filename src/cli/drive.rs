@@ -71,7 +71,7 @@ async fn drive(app: &App, engine: &Engine, guard: RunGuard, progress: &mut Progr
     while let Ok(event) = received.try_recv() {
         progress.show(&event);
     }
-    outcome.map_err(failure)
+    outcome.map_err(|error| failure(&error))
 }
 
 /// Shows what another process does until it has ended or its lease has.
@@ -140,8 +140,8 @@ fn code(state: RunState) -> ExitCode {
 }
 
 /// What ended the driving, with its exit code and hint.
-fn failure(error: PipelineError) -> anyhow::Error {
-    let failure = match &error {
+fn failure(error: &PipelineError) -> anyhow::Error {
+    let failure = match error {
         PipelineError::Store(store) | PipelineError::Engine(EngineError::Store(store)) => Failure::database(store),
         PipelineError::Specification(found) => {
             anstream::eprint!("{}", findings::render(found, "specification"));

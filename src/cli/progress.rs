@@ -51,7 +51,7 @@ impl Progress {
             EventKind::RunStarted { how } => self.line(GOOD, "Run", &format!("{} {how}", event.run)),
             EventKind::PhaseStarted { phase, round } => self.phase_started(*phase, *round),
             EventKind::PhaseFinished { phase, summary, duration_ms, recorded, .. } => {
-                self.phase_finished(*phase, summary, *duration_ms, *recorded)
+                self.phase_finished(*phase, summary, *duration_ms, *recorded);
             }
             EventKind::UnitsPlanned { units, .. } => self.units = *units,
             EventKind::Unit { key, state, reason, .. } => self.unit(key, *state, reason.as_deref()),

@@ -34,6 +34,7 @@ pub(super) struct Class {
     /// The name that references use: the source's, or a made one for lifted objects.
     pub(super) name: String,
     /// The Python name.
+    #[expect(clippy::struct_field_names, reason = "the name of the class in the code")]
     pub(super) class: String,
     /// The module.
     pub(super) module: String,
@@ -163,7 +164,7 @@ impl Classes {
             if let Some(own) = modules.iter().position(|module| *module == class.module) {
                 let together: Vec<&String> = (0..modules.len()).filter(|&n| component[n] == component[own]).map(|n| &modules[n]).collect();
                 let name = together.iter().find(|module| module.as_str() == SHARED).unwrap_or(&together[0]);
-                class.module = (*name).clone();
+                class.module.clone_from(name);
             }
         }
     }

@@ -141,9 +141,9 @@ impl Arguments {
             let annotation = shapes::annotation(&project.classes, shape, Travels::Json);
             let required = operation.body.as_ref().is_some_and(|body| body.required);
             if required {
-                first.push(format!("payload: {annotation}"))
+                first.push(format!("payload: {annotation}"));
             } else {
-                last.insert(0, format!("payload: {annotation} | None = None"))
+                last.insert(0, format!("payload: {annotation} | None = None"));
             }
         }
         if operation.derivable() {
@@ -324,7 +324,7 @@ fn paging(operation: &Operation, list: &ListBehaviour, lines: &mut Vec<String>) 
     let next = list_next_header(operation).is_some();
     match paging.offset.as_deref().and_then(parameter) {
         Some(offset) if !paging.pages && bounded(offset, 0, None) && offset.shape.default.is_some() => {
-            found.push(("offset", argument_of(offset)))
+            found.push(("offset", argument_of(offset)));
         }
         Some(offset) => {
             let pages = if paging.pages { format!(", page={}", found[0].1) } else { String::new() };

@@ -87,6 +87,7 @@ impl<'p, 'a> Case<'p, 'a> {
         }
     }
 
+    #[expect(clippy::unused_self, reason = "called like its siblings")]
     fn test(&self, given: &[String], refusal: &str, call: &str) -> Value {
         json!({ "given": given, "refusal": refusal, "call": call, "service": call.contains("service.") })
     }
@@ -156,15 +157,12 @@ impl<'p, 'a> Case<'p, 'a> {
             let given = [first, format!("values = factories.{module}_values(session) | {same}")];
             return Some(self.test(&given, "ConflictError", "service.create(values)"));
         }
-        match self.change {
-            Some(change) => {
-                let given = [first, format!("second = factories.make_{module}(session)")];
-                Some(self.test(&given, "ConflictError", &format!("service.{change}(second, {same})")))
-            }
-            None => {
-                let same: Vec<String> = columns.iter().map(|column| format!("{column}=first.{column}")).collect();
-                Some(self.test(&[first], "IntegrityError", &format!("factories.make_{module}(session, {})", same.join(", "))))
-            }
+        if let Some(change) = self.change {
+            let given = [first, format!("second = factories.make_{module}(session)")];
+            Some(self.test(&given, "ConflictError", &format!("service.{change}(second, {same})")))
+        } else {
+            let same: Vec<String> = columns.iter().map(|column| format!("{column}=first.{column}")).collect();
+            Some(self.test(&[first], "IntegrityError", &format!("factories.make_{module}(session, {})", same.join(", "))))
         }
     }
 

@@ -50,6 +50,7 @@ fn space(lines: &[(String, bool)]) -> String {
         let attached = previous.trim_start().starts_with('#') || decorated(&out, line.len() - line.trim_start().len());
         let opened = previous.ends_with([':', '(', '[', '{']) && !previous.trim_start().starts_with('#');
         let dedented = !indented && previous.starts_with(' ') && !line.starts_with([')', ']', '}']) && !line.starts_with("\"\"\"");
+        #[expect(clippy::if_same_then_else, reason = "each case has its own cause")]
         let wanted = if out.is_empty() || opened {
             0
         } else if attached && definition {

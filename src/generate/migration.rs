@@ -1,6 +1,7 @@
 //! Migrations: the first one from nothing, later ones from what was delivered before. What was delivered is never rewritten.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use regex::Regex;
 use serde_json::{Value, json};
@@ -24,7 +25,10 @@ pub(super) fn files(
     let delivered: BTreeMap<&String, &Vec<u8>> = prior
         .files
         .iter()
-        .filter(|(path, _)| path.strip_prefix(FOLDER).is_some_and(|name| !name.contains('/') && name.ends_with(".py")))
+        .filter(|(path, _)| {
+            path.strip_prefix(FOLDER)
+                .is_some_and(|name| !name.contains('/') && Path::new(name).extension().is_some_and(|extension| extension == "py"))
+        })
         .collect();
     let before = earlier(prior, delivered.is_empty())?;
     let mut files: Vec<GeneratedFile> = delivered.iter().map(|(path, content)| file((*path).clone(), (*content).clone())).collect();

@@ -119,7 +119,9 @@ fn list(columns: &[String]) -> String {
 fn column(column: &Column, default: Option<&str>, key: bool) -> String {
     let mut text = format!("sa.Column({}, {}", python::text(&column.name), column.migration_type());
     if let Some(default) = default {
-        text.push_str(&format!(", server_default=sa.text({})", python::text(default)));
+        text.push_str(", server_default=sa.text(");
+        text.push_str(&python::text(default));
+        text.push(')');
     }
     if matches!(column.kind, ColumnKind::Integer | ColumnKind::BigInteger) && key && !column.numbered {
         text.push_str(", autoincrement=False");
@@ -221,24 +223,21 @@ fn added_column(table: &Table, part: &Column, neutral: &Neutral, inner: &mut Vec
         inner.push(format!("batch.add_column({})", column(part, part.default.as_deref(), false)));
         return;
     }
-    match neutral.get(&(table.name.clone(), part.name.clone())) {
-        Some(value) => {
-            inner.push(format!("batch.add_column({})", column(part, Some(value), false)));
-            after.push(format!("op.alter_column(\"{}\", \"{}\", server_default=None)", table.name, part.name));
-            steps.notes.push(format!(
-                "Rows that exist get `{value}` in the new column `{}.{}`; change it here if another value is right.",
-                table.name, part.name
-            ));
-        }
-        None => {
-            steps.guarded = true;
-            steps.lines.push(format!("_require_empty(\"{}\", \"{}\")", table.name, part.name));
-            steps.notes.push(format!(
-                "`{}.{}` needs a value that nobody can guess: fill it by hand before, or the migration stops when the table has rows.",
-                table.name, part.name
-            ));
-            inner.push(format!("batch.add_column({})", column(part, None, false)));
-        }
+    if let Some(value) = neutral.get(&(table.name.clone(), part.name.clone())) {
+        inner.push(format!("batch.add_column({})", column(part, Some(value), false)));
+        after.push(format!("op.alter_column(\"{}\", \"{}\", server_default=None)", table.name, part.name));
+        steps.notes.push(format!(
+            "Rows that exist get `{value}` in the new column `{}.{}`; change it here if another value is right.",
+            table.name, part.name
+        ));
+    } else {
+        steps.guarded = true;
+        steps.lines.push(format!("_require_empty(\"{}\", \"{}\")", table.name, part.name));
+        steps.notes.push(format!(
+            "`{}.{}` needs a value that nobody can guess: fill it by hand before, or the migration stops when the table has rows.",
+            table.name, part.name
+        ));
+        inner.push(format!("batch.add_column({})", column(part, None, false)));
     }
 }
 
@@ -254,7 +253,9 @@ fn altered_column(table: &Table, old: &Column, new: &Column, neutral: &Neutral, 
         let default = new.default.as_ref().map_or("None".to_owned(), |default| format!("sa.text({})", python::text(default)));
         arguments.push(format!("server_default={default}"));
     }
-    if old.nullable != new.nullable {
+    if old.nullable == new.nullable {
+        arguments.push(format!("existing_nullable={}", if old.nullable { "True" } else { "False" }));
+    } else {
         arguments.push(format!("nullable={}", if new.nullable { "True" } else { "False" }));
         let value = new.default.as_ref().or_else(|| neutral.get(&(table.name.clone(), new.name.clone())));
         if let Some(value) = value.filter(|_| !new.nullable) {
@@ -264,8 +265,6 @@ fn altered_column(table: &Table, old: &Column, new: &Column, neutral: &Neutral, 
                 .notes
                 .push(format!("Rows without `{}.{}` get `{value}`; change it here if another value is right.", table.name, new.name));
         }
-    } else {
-        arguments.push(format!("existing_nullable={}", if old.nullable { "True" } else { "False" }));
     }
     inner.push(format!("batch.alter_column({})", arguments.join(", ")));
 }

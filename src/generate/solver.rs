@@ -55,7 +55,9 @@ impl Solver<'_, '_> {
             Goal::Breaks(rule) => add(rule_fields(&rule.kind)),
             Goal::Fulfils(condition) | Goal::Violates(condition) => add(fields_of(condition)),
         }
-        rules.iter().for_each(|rule| add(rule_fields(&rule.kind)));
+        for rule in &rules {
+            add(rule_fields(&rule.kind));
+        }
         fields.retain(|name| self.names.entity.field(name).is_some_and(|field| !matches!(field.field_type, FieldType::Reference { .. })));
         let choices: Vec<Vec<Value>> = fields.iter().map(|name| self.choices(name, &rules, fixed)).collect();
         let mut tries = 0;
@@ -112,7 +114,7 @@ impl Solver<'_, '_> {
             FieldType::DateTime => found.extend([PAST, "2020-03-01", FUTURE].map(|day| json!(format!("{day}T12:30:00Z")))),
             FieldType::Time => found.extend(["08:00:00", "12:30:00", "18:00:00"].map(|time| json!(time))),
             FieldType::Integer | FieldType::BigInteger | FieldType::Float | FieldType::Decimal { .. } => {
-                found.extend(numbers(field, rules))
+                found.extend(numbers(field, rules));
             }
             _ => found.extend(literals(field, rules)),
         }
@@ -183,6 +185,7 @@ impl Solver<'_, '_> {
         }
     }
 
+    #[expect(clippy::only_used_in_recursion, reason = "called like its siblings")]
     fn value(&self, expression: &Expression, row: &Row) -> Option<Value> {
         match expression {
             Expression::Field(field) => row.get(field).filter(|value| !value.is_null()).cloned(),

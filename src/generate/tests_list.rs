@@ -26,17 +26,16 @@ pub(super) fn tests(case: &Case<'_, '_>, list: &ListBehaviour) -> Vec<Test> {
         .path
         .iter()
         .any(|binding| case.names.entity.field(&binding.field).is_some_and(|field| matches!(field.field_type, FieldType::Reference { .. })))
+        && let Some(missing) = case.missing()
     {
-        if let Some(missing) = case.missing() {
-            let url = case.url_with(None, Some("missing"));
-            let (mut lines, _) = case.parents();
-            lines.truncate(case.path.len().saturating_sub(1));
-            lines.push(format!("missing = {missing}"));
-            lines.push(format!("response = {}", case.call(&url, &[])));
-            lines.push(format!("assert response.status_code == {}, response.text", case.status(404)));
-            let name = format!("test_{}_of_missing_parent", case.operation.ident);
-            found.push(Test::new(name, "There is no list below a row that does not exist.", lines));
-        }
+        let url = case.url_with(None, Some("missing"));
+        let (mut lines, _) = case.parents();
+        lines.truncate(case.path.len().saturating_sub(1));
+        lines.push(format!("missing = {missing}"));
+        lines.push(format!("response = {}", case.call(&url, &[])));
+        lines.push(format!("assert response.status_code == {}, response.text", case.status(404)));
+        let name = format!("test_{}_of_missing_parent", case.operation.ident);
+        found.push(Test::new(name, "There is no list below a row that does not exist.", lines));
     }
     found
 }
@@ -90,6 +89,7 @@ fn rows(case: &Case<'_, '_>, list: &ListBehaviour) -> Test {
 }
 
 /// A value for an optional field that a filter needs; none when rules or patterns stand against it.
+#[expect(clippy::option_option, reason = "no request, a request without a value, a request with one")]
 fn filled(case: &Case<'_, '_>, field: &Field) -> Option<Option<String>> {
     if field.required {
         return Some(None);
@@ -187,10 +187,7 @@ fn other(case: &Case<'_, '_>, filter: &Filter, field: &Field) -> Option<String> 
             }
         }
         (FilterComparison::Equal, FieldType::Enum(values)) => {
-            let own = match samples::of_field(field, false)? {
-                Sample::Fixed(value) => value,
-                _ => return None,
-            };
+            let Sample::Fixed(own) = samples::of_field(field, false)? else { return None };
             values.iter().find(|value| own.as_str() != Some(value.as_str())).map(|value| python::text(value))
         }
         (FilterComparison::AtLeast, FieldType::Date) => Some(python::text(samples::FUTURE)),

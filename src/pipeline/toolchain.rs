@@ -19,11 +19,11 @@ use crate::model::{CheckResult, SpecDocument, Subject, Verdict};
 /// Characters of a check's output that are kept.
 const DETAIL_CHARS_MAX: usize = 4_000;
 /// How long the checks of one unit may take.
-const UNIT_CHECK_WALL: Duration = Duration::from_secs(60);
+const UNIT_CHECK_WALL: Duration = Duration::from_mins(1);
 /// How long a probe may take, start and stop included.
-const PROBE_WALL: Duration = Duration::from_secs(300);
+const PROBE_WALL: Duration = Duration::from_mins(5);
 /// How long one check of the whole project may take.
-const PROJECT_CHECK_WALL: Duration = Duration::from_secs(900);
+const PROJECT_CHECK_WALL: Duration = Duration::from_mins(15);
 
 /// The tools of one target for one specification.
 #[derive(Debug, Clone)]

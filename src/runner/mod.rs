@@ -35,7 +35,7 @@ pub async fn drive(run: &Run) -> Result<RunState, PipelineError> {
         Err(PipelineError::Stopped) => leave(run, RunEvent::Pause, "asked to stop; the same command goes on").await?,
         Err(error) if transient(&error) => {
             let reason = format!("{}; the same command goes on", one_line(&error));
-            return leave(run, RunEvent::Pause, &reason).await.and(Err(error)).or_else(Err);
+            return leave(run, RunEvent::Pause, &reason).await.and(Err(error));
         }
         Err(error) => {
             leave(run, RunEvent::Fail, &one_line(&error)).await?;

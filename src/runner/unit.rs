@@ -52,7 +52,7 @@ impl Attempt {
         Self { result, agent: String::new(), input_hash: None, checks: Vec::new() }
     }
 
-    fn failed(class: ErrorClass, error: impl ToString) -> Self {
+    fn failed(class: ErrorClass, error: &impl ToString) -> Self {
         Self::of(UnitResult::Failed { class, error: crate::exec::capture::shorten(&error.to_string(), ERROR_CHARS_MAX) })
     }
 }
@@ -66,7 +66,7 @@ pub async fn perform(shared: &Shared, claimed: ClaimedUnit, stop: &CancellationT
     let attempt = tokio::select! {
         attempt = tokio::time::timeout(timeout, attempt(shared, unit, stop)) => match attempt {
             Ok(attempt) => attempt?,
-            Err(_) => Attempt::failed(ErrorClass::Timeout, format!("the unit took longer than {} s", timeout.as_secs())),
+            Err(_) => Attempt::failed(ErrorClass::Timeout, &format!("the unit took longer than {} s", timeout.as_secs())),
         },
         () = stop.cancelled() => Attempt::of(UnitResult::Released { reason: "the worker was asked to stop".to_owned() }),
     };
@@ -128,16 +128,16 @@ async fn generate(
     let work = Work { unit: unit.clone(), document: Arc::clone(&shared.document), prior: Arc::new(prior) };
     let files = match agent.perform(work).await {
         Ok(files) => files,
-        Err(error) => return Ok(Attempt::failed(ErrorClass::Permanent, error)),
+        Err(error) => return Ok(Attempt::failed(ErrorClass::Permanent, &error)),
     };
     let tree = match accept(unit, &files) {
         Ok(tree) => tree,
-        Err(refusal) => return Ok(Attempt::failed(ErrorClass::Permanent, refusal)),
+        Err(refusal) => return Ok(Attempt::failed(ErrorClass::Permanent, &refusal)),
     };
     let checks = check(shared, unit, &tree, stop).await?;
     if let Some(failed) = checks.iter().find(|check| check.verdict == Verdict::Failed) {
         let error = format!("{} failed: {}", failed.name, failed.detail);
-        return Ok(Attempt { checks, ..Attempt::failed(ErrorClass::Permanent, error) });
+        return Ok(Attempt { checks, ..Attempt::failed(ErrorClass::Permanent, &error) });
     }
     stop_unless(&checks, stop)?;
     store(shared, &tree).await?;

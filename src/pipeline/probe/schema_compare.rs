@@ -272,7 +272,7 @@ mod tests {
         check(&number, &json!({"type": "integer", "minimum": 0, "exclusiveMinimum": true, "maximum": 5.0}), &[]);
         check(
             &number,
-            json!({"type": "integer", "minimum": 0, "maximum": 5}),
+            &json!({"type": "integer", "minimum": 0, "maximum": 5}),
             &["has the minimum 0 in the specification and 0 in the service"],
         );
         let property = |name: &str| Property { name: name.into(), ident: name.into(), required: name == "a", shape: text() };
