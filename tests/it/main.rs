@@ -9,6 +9,7 @@ mod learning;
 mod output;
 mod plan;
 mod probe;
+mod probe_generated;
 mod prose;
 mod retrieval;
 mod tidy;

@@ -18,7 +18,7 @@ fn bookstore() -> SpecDocument {
     read(include_bytes!("../../examples/bookstore.md"), "bookstore.md")
 }
 
-fn read(bytes: &[u8], name: &str) -> SpecDocument {
+pub(crate) fn read(bytes: &[u8], name: &str) -> SpecDocument {
     let ingested = ingest::read(bytes, Some(name), None);
     ingested.document.unwrap_or_else(|| panic!("{:?}", ingested.findings))
 }
@@ -52,7 +52,7 @@ async fn probed(document: &SpecDocument, bug: &str) -> ProbeReport {
 }
 
 /// What went wrong, for messages.
-fn failures(report: &ProbeReport) -> Vec<String> {
+pub(crate) fn failures(report: &ProbeReport) -> Vec<String> {
     let calls = report.calls.iter().filter(|call| call.verdict == Verdict::Failed);
     let checks = report.description_checks.iter().filter(|check| check.verdict == Verdict::Failed);
     let calls =
@@ -60,7 +60,7 @@ fn failures(report: &ProbeReport) -> Vec<String> {
     calls.chain(checks.map(|check| format!("{} {}: {}", check.subject, check.place, check.detail))).collect()
 }
 
-fn skipped(report: &ProbeReport) -> Vec<String> {
+pub(crate) fn skipped(report: &ProbeReport) -> Vec<String> {
     report
         .calls
         .iter()

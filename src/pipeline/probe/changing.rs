@@ -6,7 +6,7 @@ use super::client::Answer;
 use super::condition::Row;
 use super::creating::{New, is_reference, same};
 use super::judge::Expect;
-use super::legality::{Step, difference};
+use super::legality::{Aim, Step, difference};
 use super::samples::{Fill, valid};
 use super::walk::{Try, Walk, body_shape, field_subject, properties, shown, wrap};
 use crate::model::{Behaviour, Entity, Operation, RuleKind, Subject};
@@ -35,18 +35,27 @@ impl<'d> Walk<'d> {
         wanted: &(dyn Fn(&Row) -> bool + Sync),
         first: &[&str],
     ) -> Option<Row> {
+        self.row_at(entity, fixed, &Aim { wanted, first, searched: true }).await
+    }
+
+    /// The same for a state that is expensive to tell.
+    pub(super) async fn row_from_which(&mut self, entity: &'d Entity, wanted: &(dyn Fn(&Row) -> bool + Sync)) -> Option<Row> {
+        self.row_at(entity, Row::new(), &Aim { wanted, first: &[], searched: false }).await
+    }
+
+    async fn row_at(&mut self, entity: &'d Entity, fixed: Row, aim: &Aim<'_>) -> Option<Row> {
         let operation = self.creator(entity)?;
-        let straight = New { wanted: Some(wanted), operation: Some(operation), ..New::fixed(fixed.clone()) };
-        if self.draft(entity, operation, &straight, 0).await.is_ok() {
+        let straight = New { wanted: Some(aim.wanted), first: aim.first, operation: Some(operation), ..New::fixed(fixed.clone()) };
+        if aim.searched && self.draft(entity, operation, &straight, 0).await.is_ok() {
             let row = self.create(entity, straight).await?;
-            if wanted(&row) {
+            if (aim.wanted)(&row) {
                 return Some(row);
             }
         }
         let mut row = self.create(entity, New::fixed(fixed)).await?;
         let changer = self.changer(entity);
         let body = changer.and_then(|operation| body_shape(self.document, operation));
-        let steps = self.legality(entity).route(&row, &self.acts(entity), body, wanted, first)?;
+        let steps = self.legality(entity).route(&row, &self.acts(entity), body, aim)?;
         for step in steps {
             row = match step {
                 Step::Change(change) => self.change(entity, changer?, &row, &change, "change").await?.0,
@@ -58,7 +67,7 @@ impl<'d> Walk<'d> {
                 }
             };
         }
-        wanted(&row).then_some(row)
+        (aim.wanted)(&row).then_some(row)
     }
 
     /// Makes a change that must succeed; gives the row as it is afterwards and the answer.
@@ -135,7 +144,7 @@ impl<'d> Walk<'d> {
                 to.extend(valid(self.document, &property.shape, n, Fill::All).map(|value| (property.name.clone(), value)));
             }
         }
-        let to = legality.search(&to, shape, &[], &|to: &Row| legality.broken_by_change(row, to).is_empty())?;
+        let to = legality.settle(&to, shape, &[], &|to: &Row| legality.broken_by_change(row, to))?;
         let change = difference(row, &to);
         (!change.is_empty() || matches!(operation.behaviour, Behaviour::Replace(_))).then_some(change)
     }

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 use time::format_description::well_known::Rfc3339;
-use time::{Date, OffsetDateTime, UtcOffset};
+use time::macros::format_description;
+use time::{Date, Duration, OffsetDateTime, UtcOffset};
 
 use super::samples::day;
 use crate::model::rule::{Comparison, Condition, Expression};
@@ -69,6 +70,52 @@ pub(super) fn constants_of(condition: &Condition) -> Vec<Value> {
         Condition::Present(_) | Condition::Absent(_) => Vec::new(),
         Condition::All(conditions) | Condition::Any(conditions) => conditions.iter().flat_map(constants_of).collect(),
     }
+}
+
+/// Values that bring a field near to the other side of a comparison: equal to it, a little more, a little less.
+pub(super) fn suggestions(row: &Row, condition: &Condition, today: Date) -> Vec<(String, Value)> {
+    let Condition::Compare { left, right, .. } = condition else {
+        return match condition {
+            Condition::All(conditions) | Condition::Any(conditions) => {
+                conditions.iter().flat_map(|part| suggestions(row, part, today)).collect()
+            }
+            _ => Vec::new(),
+        };
+    };
+    let mut found = Vec::new();
+    for (side, other) in [(left, right), (right, left)] {
+        if let (Expression::Field(field), Some(value)) = (side, value_of(row, other, today)) {
+            found.extend(around(&value).into_iter().map(|value| (field.clone(), value)));
+        }
+    }
+    found
+}
+
+fn around(value: &Value) -> Vec<Value> {
+    let date = |text: &str| Date::parse(text, format_description!("[year]-[month]-[day]")).ok();
+    match value {
+        Value::Number(_) => {
+            let exact = number(value).unwrap_or(0.0);
+            [0.0, 1.0, -1.0].into_iter().filter_map(|step| shown_number(exact + step)).collect()
+        }
+        Value::String(text) => match (date(text), text.get(..10).and_then(date)) {
+            (Some(exact), _) => [0, 1, -1].map(|days| Value::String(day(exact.saturating_add(Duration::days(days))))).to_vec(),
+            (None, Some(start)) if text.len() > 10 => {
+                let moved =
+                    [1, -1].map(|days| Value::String(format!("{}{}", day(start.saturating_add(Duration::days(days))), &text[10..])));
+                [value.clone()].into_iter().chain(moved).collect()
+            }
+            _ => vec![value.clone()],
+        },
+        other => vec![other.clone()],
+    }
+}
+
+/// A number as people write it: `3`, not `3.0`; at most six digits after the point.
+fn shown_number(value: f64) -> Option<Value> {
+    let text = format!("{value:.6}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    serde_json::from_str(text).ok()
 }
 
 /// A field's value, when there is one.

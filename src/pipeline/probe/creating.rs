@@ -26,12 +26,14 @@ pub(super) struct New<'d, 'w> {
     pub(super) case: &'static str,
     /// What else must hold of the row.
     pub(super) wanted: Option<&'w (dyn Fn(&Row) -> bool + Sync)>,
+    /// The fields that this is about.
+    pub(super) first: &'w [&'w str],
 }
 
 impl<'d> New<'d, '_> {
     /// Any valid row, with every property given.
     pub(super) fn any() -> Self {
-        Self { operation: None, fixed: Row::new(), fill: Fill::All, case: "create", wanted: None }
+        Self { operation: None, fixed: Row::new(), fill: Fill::All, case: "create", wanted: None, first: &[] }
     }
 
     /// With these values.
@@ -122,8 +124,14 @@ impl<'d> Walk<'d> {
         row.extend(new.fixed.clone());
         let Some(shape) = shape else { return Ok(row) };
         let legality = self.legality(entity);
-        let accepts = |row: &Row| legality.broken_by_new(row).is_empty() && new.wanted.is_none_or(|wanted| wanted(row));
-        let row = legality.search(&row, shape, &[], &accepts).ok_or("no row that fulfils every rule was found")?;
+        let frozen: Vec<&str> = new.fixed.keys().map(String::as_str).collect();
+        let settled = legality.settle(&row, shape, &frozen, &|row: &Row| legality.broken_by_new(row));
+        let mut row = settled.ok_or("no row that fulfils every rule was found")?;
+        if let Some(wanted) = new.wanted {
+            let kept = |to: &Row| frozen.iter().all(|field| to.get(*field) == row.get(*field));
+            let accepts = |to: &Row| wanted(to) && kept(to) && legality.broken_by_new(to).is_empty();
+            row = legality.search(&row, shape, new.first, &accepts).ok_or("no new row in the wanted state was found")?;
+        }
         let body = Value::Object(self.body_of(operation, &row));
         let violations = check(self.document, shape, &body, Side::Request);
         if violations.is_empty() { Ok(row) } else { Err(format!("no valid body could be derived: {}", describe(&violations))) }

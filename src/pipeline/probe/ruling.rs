@@ -59,7 +59,7 @@ impl<'d> Walk<'d> {
         let Some(shape) = body_shape(self.document, changer) else { return false };
         // A row from which one change leads to a state that is wrong in only this way.
         let breaking = |row: &Row| legality.search(row, shape, &first, &|to: &Row| *to != *row && only(legality.broken_by_change(row, to)));
-        let Some(row) = self.row_that(entity, Row::new(), &|row: &Row| breaking(row).is_some(), &first).await else { return false };
+        let Some(row) = self.row_from_which(entity, &|row: &Row| breaking(row).is_some()).await else { return false };
         let Some(to) = breaking(&row) else { return false };
         self.attempt_change(changer, rule, &row, &to).await;
         true
@@ -96,7 +96,7 @@ impl<'d> Walk<'d> {
                     present(to, field) != present(row, field) && only(legality.broken_by_change(row, to))
                 })
             };
-            let found = self.row_that(entity, Row::new(), &|row: &Row| breaking(row).is_some(), &[field]).await;
+            let found = self.row_from_which(entity, &|row: &Row| breaking(row).is_some()).await;
             if let Some((row, to)) = found.and_then(|row| breaking(&row).map(|to| (row, to))) {
                 self.attempt_change(changer, rule, &row, &to).await;
                 return true;

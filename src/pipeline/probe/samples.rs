@@ -86,6 +86,9 @@ pub(super) fn pool(document: &SpecDocument, shape: &Shape, today: Date) -> Vec<V
         ShapeKind::Text { format: Some(format), .. } if format == "date" => {
             values.extend([-400, -1, 0, 1, 400].map(|days| json!(day(today.saturating_add(Duration::days(days))))));
         }
+        ShapeKind::Text { format: Some(format), .. } if format == "time" => {
+            values.extend(["00:30:00", "08:00:00", "12:00:00", "23:00:00"].map(|time| json!(time)));
+        }
         ShapeKind::Text { format: Some(format), .. } if format == "date-time" => {
             values.extend([-400, -1, 1, 400].map(|days| json!(format!("{}T12:00:00Z", day(today.saturating_add(Duration::days(days)))))));
         }
