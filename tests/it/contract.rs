@@ -178,12 +178,17 @@ async fn check(source: &Path, examples: &str) {
     }
 }
 
-/// Every operation that waits is blamed for its 501, and nothing else is blamed for anything.
+/// Every operation that waits is blamed for its 501, and nothing else is blamed for anything. The 501 is found three times: as
+/// a server error, as an undocumented status, and where an operation demands credentials, in place of the 401 for their lack.
 fn only_missing(report: &Report, pending: &[String]) {
     let mut blamed = std::collections::BTreeSet::new();
     for (kind, operations) in &report.failures {
-        assert!(["ServerError", "UndefinedStatusCode"].contains(&kind.as_str()), "{}", report.text);
+        assert!(["ServerError", "UndefinedStatusCode", "MissingHeaderNotRejected"].contains(&kind.as_str()), "{kind}: {}", report.text);
         blamed.extend(operations.iter().cloned());
+    }
+    let statuses = report.text.lines().filter_map(|line| line.trim().strip_prefix("Received: ").or(line.trim().strip_prefix("Got ")));
+    for status in statuses {
+        assert!(status.starts_with("501"), "{status}: {}", report.text);
     }
     assert_eq!(blamed, pending.iter().cloned().collect(), "{}", report.text);
 }
@@ -194,12 +199,12 @@ fn ours(name: &str) -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_inventory_keeps_its_contract() {
-    check(&ours("inventory.yaml"), "40").await;
+    check(&ours("inventory.yaml"), "25").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_notes_keep_their_contract() {
-    check(&ours("notes.yaml"), "40").await;
+    check(&ours("notes.yaml"), "25").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,6 +214,6 @@ async fn third_party_documents_keep_their_contract() {
         return;
     };
     for name in ["petstore.yaml", "petstore-expanded.yaml", "realworld.yaml"] {
-        check(&Path::new(&folder).join("openapi").join(name), "40").await;
+        check(&Path::new(&folder).join("openapi").join(name), "25").await;
     }
 }
