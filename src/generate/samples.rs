@@ -298,6 +298,7 @@ pub(super) fn fillable(field: &Field) -> bool {
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "the expectation is written in place")]
     fn check(pattern: &str, unique: bool, expect: Option<Sample>) {
         let limits = Limits { pattern: Some(pattern.to_owned()), ..Limits::default() };
         assert_eq!(text(&limits, "label", unique), expect, "{pattern}");

@@ -185,7 +185,7 @@ impl Solver<'_, '_> {
         }
     }
 
-    #[expect(clippy::only_used_in_recursion, reason = "called like its siblings")]
+    #[expect(clippy::self_only_used_in_recursion, reason = "called like its siblings")]
     fn value(&self, expression: &Expression, row: &Row) -> Option<Value> {
         match expression {
             Expression::Field(field) => row.get(field).filter(|value| !value.is_null()).cloned(),

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::{PlanError, node};
+use super::plan::{PlanError, node, refuse_shared_keys};
 use super::schedule;
 use crate::generate::Blueprint;
 use crate::model::{Dependency, Finding, Plan, Role, Task, TaskKind};
@@ -61,7 +61,7 @@ fn split(section: Blueprint, findings: &mut Vec<Finding>) -> Vec<Blueprint> {
 pub fn atomize(plan: &mut Plan) -> Result<(), PlanError> {
     serialise(plan)?;
     gates(plan);
-    Ok(())
+    refuse_shared_keys(plan)
 }
 
 /// Orders units that write the same file and are not ordered otherwise: an edge with its reason, and a finding.

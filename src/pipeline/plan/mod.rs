@@ -111,7 +111,6 @@ pub fn draft(
     plan.tasks = hierarchy(&all);
     plan.dependencies = dependencies(&all);
     trace::trace(&mut plan, &all);
-    refuse_shared_keys(&plan)?;
     Ok(plan)
 }
 
@@ -300,7 +299,7 @@ fn dependencies(blueprints: &[&Blueprint]) -> Vec<Dependency> {
     reasons.into_iter().map(edge).collect()
 }
 
-fn refuse_shared_keys(plan: &Plan) -> Result<(), PlanError> {
+pub(super) fn refuse_shared_keys(plan: &Plan) -> Result<(), PlanError> {
     let mut seen = BTreeSet::new();
     plan.tasks.iter().find(|task| !seen.insert(&task.key)).map_or(Ok(()), |task| Err(PlanError::DuplicateKey(task.key.clone())))
 }
