@@ -12,4 +12,5 @@ mod probe;
 mod probe_generated;
 mod prose;
 mod retrieval;
+mod run;
 mod tidy;
