@@ -7,7 +7,7 @@ use super::project::Project;
 use super::units::{About, Unit};
 use super::{
     GenerateError, context_errors, context_factories, context_model, context_router, context_rules, context_schema, context_service,
-    context_tests, python,
+    context_tests, python, used,
 };
 use crate::model::operation::{Behaviour, Operation};
 
@@ -20,6 +20,7 @@ pub(super) fn fragment(manifest: &Manifest, project: &Project<'_>, unit: &Unit<'
 pub(super) fn context(manifest: &Manifest, project: &Project<'_>, unit: &Unit<'_>) -> Result<Value, GenerateError> {
     let mut context = json!({ "package": project.package });
     let own = match &unit.about {
+        About::Project if unit.key == "project/schema-types" => used::wire(project)?,
         About::Project => whole(manifest, project, &unit.key),
         About::Module(module) => context_schema::context(project, module)?,
         About::Operation(operation) => context_router::pending(project, operation),
@@ -85,6 +86,7 @@ fn whole(manifest: &Manifest, project: &Project<'_>, key: &str) -> Value {
             exported.sort_unstable();
             json!({ "entities": entities, "exported": exported })
         }
+        "project/database" => used::columns(project),
         "tests/support" => context_factories::context(project),
         "tests/platform" => platform(project, problem),
         "project/readme" => {

@@ -33,7 +33,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("json", "=json"),
     ("sa", "=sqlalchemy"),
     ("count", "itertools"),
-    ("ListColumn", "column_types"),
     ("APIRouter", "fastapi"),
     ("Cookie", "fastapi"),
     ("Depends", "fastapi"),
@@ -43,7 +42,22 @@ const KNOWN: &[(&str, &str)] = &[
     ("Request", "fastapi"),
     ("Response", "fastapi"),
     ("TestClient", "fastapi.testclient"),
+    ("re", "=re"),
+    ("math", "=math"),
+    ("AfterValidator", "pydantic"),
+    ("BaseModel", "pydantic"),
+    ("BeforeValidator", "pydantic"),
     ("ConfigDict", "pydantic"),
+    ("GetCoreSchemaHandler", "pydantic"),
+    ("GetJsonSchemaHandler", "pydantic"),
+    ("JsonSchemaValue", "pydantic.json_schema"),
+    ("CoreSchema", "pydantic_core"),
+    ("core_schema", "pydantic_core"),
+    ("DateTime", "sqlalchemy"),
+    ("Dialect", "sqlalchemy"),
+    ("Numeric", "sqlalchemy"),
+    ("TypeDecorator", "sqlalchemy.types"),
+    ("TypeEngine", "sqlalchemy.types"),
     ("Field", "pydantic"),
     ("RootModel", "pydantic"),
     ("JSON", "sqlalchemy"),
@@ -74,7 +88,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("pytest", "=pytest"),
 ];
 
-const STANDARD: &[&str] = &["collections.abc", "dataclasses", "datetime", "decimal", "itertools", "json", "typing", "uuid"];
+const STANDARD: &[&str] = &["collections.abc", "dataclasses", "datetime", "decimal", "itertools", "json", "math", "re", "typing", "uuid"];
 
 /// Replaces the mark in `source` by the imports that the rest of it needs; `own` are further names of the project.
 pub(super) fn with_imports(source: &str, own: &Symbols, package: &str) -> String {

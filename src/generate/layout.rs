@@ -60,7 +60,7 @@ fn space(lines: &[(String, bool)]) -> String {
         } else if definition {
             1
         } else {
-            blank.min(if indented { 1 } else { 2 })
+            blank.min(if indented || after_imports(&out) { 1 } else { 2 })
         };
         out.extend(std::iter::repeat_n("", wanted));
         blank = 0;
@@ -69,6 +69,12 @@ fn space(lines: &[(String, bool)]) -> String {
     let mut joined = out.join("\n");
     joined.push('\n');
     joined
+}
+
+/// True when the last statement is an import.
+fn after_imports(out: &[&str]) -> bool {
+    let last = out.iter().rev().find(|line| !line.is_empty() && !line.starts_with([' ', ')']));
+    last.is_some_and(|line| line.starts_with("import ") || line.starts_with("from "))
 }
 
 /// True when the last statement of this indent is a decorator.

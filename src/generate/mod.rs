@@ -37,6 +37,7 @@ mod tests_list;
 mod tests_rows;
 mod tests_write;
 mod units;
+mod used;
 
 pub use blueprint::{Blueprint, GeneratedFile, Prior, Proof, Step};
 pub use error::GenerateError;

@@ -129,7 +129,7 @@ fn symbols(project: &Project<'_>, area: &str) -> Symbols {
                 }
             }
         }
-        "migrations" => {}
+        "migrations" | "project" => {}
         _ => {
             add(&["models"], "");
             add(PARAMETER_NAMES, "schemas.parameters");
