@@ -198,7 +198,7 @@ fn expression(head: &str, text: &str, tail: &str, indent: usize, out: &mut Vec<S
         } else {
             for (number, operand) in operators.iter().enumerate() {
                 let last = number + 1 == operators.len() && open.is_none();
-                expression("", operand, if last { tail } else { "" }, inner, out);
+                chain(operand, if last { tail } else { "" }, inner, out);
             }
         }
         if open.is_some() {
@@ -210,7 +210,10 @@ fn expression(head: &str, text: &str, tail: &str, indent: usize, out: &mut Vec<S
         Some((open, close)) if close > open + 1 => {
             push(out, indent, &format!("{head}{}", &text[..=open]));
             let call = text[..open].chars().last().is_some_and(|letter| letter.is_alphanumeric() || matches!(letter, '_' | ']' | ')'));
-            elements(&text[open + 1..close], call, text.as_bytes()[open] == b'[' && call, indent + 4, out);
+            let body = &text[open + 1..close];
+            // A comma would make a tuple of what is only grouped.
+            let grouped = text.as_bytes()[open] == b'(' && !body.ends_with(',') && top_level(body, ", ").is_empty();
+            elements(body, call || grouped, text.as_bytes()[open] == b'[' && call, indent + 4, out);
             push(out, indent, &format!("{}{tail}", &text[close..]));
         }
         _ if !head.is_empty() && !text.starts_with(['"', '\'', '(']) && !text.starts_with("f\"") && fits(indent + 4, text) => {
@@ -219,6 +222,21 @@ fn expression(head: &str, text: &str, tail: &str, indent: usize, out: &mut Vec<S
             push(out, indent, &format!("){tail}"));
         }
         _ => push(out, indent, &whole),
+    }
+}
+
+/// One operand of a split chain, with its operator in front: when it is too long, it is split at its own operators, without
+/// further parentheses, since the operator binds less than they do.
+fn chain(operand: &str, tail: &str, indent: usize, out: &mut Vec<String>) {
+    let word = ["and ", "or ", "if ", "else "].iter().find(|word| operand.starts_with(**word)).map_or(0, |word| word.len());
+    let parts = operands(&operand[word..]);
+    if fits(indent, &format!("{operand}{tail}")) || word == 0 || parts.len() < 2 {
+        return expression("", operand, tail, indent, out);
+    }
+    for (number, part) in parts.iter().enumerate() {
+        let tail = if number + 1 == parts.len() { tail } else { "" };
+        let head = if number == 0 { &operand[..word] } else { "" };
+        push(out, indent, &format!("{head}{part}{tail}"));
     }
 }
 
@@ -456,6 +474,28 @@ def create_book_aaaaaaaaaaaaa(
         client_for_something_long_name.status_code_a is not None
         and client_for_something_long_name is None
     ):",
+        );
+    }
+
+    #[test]
+    fn a_group_is_no_tuple() {
+        check(
+            "            if appointment_item.total != (appointment_item.quantity * appointment_item.unit_price):",
+            "            if appointment_item.total != (
+                appointment_item.quantity * appointment_item.unit_price
+            ):",
+        );
+    }
+
+    #[test]
+    fn a_long_operand_keeps_its_operator_in_front() {
+        check(
+            "            if customer.preferred_currency_code_id is not None and self._session.get(Currency, customer.preferred_currency_code_id) is None:",
+            "            if (
+                customer.preferred_currency_code_id is not None
+                and self._session.get(Currency, customer.preferred_currency_code_id)
+                is None
+            ):",
         );
     }
 
