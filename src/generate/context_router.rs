@@ -61,7 +61,7 @@ fn endpoint(project: &Project<'_>, operation: &Operation) -> Value {
     let arguments = Arguments::of(project, operation);
     let body = match &operation.behaviour {
         Behaviour::List(list) => list_body(project, operation, list, &arguments),
-        Behaviour::Underivable { .. } => vec![format!("raise WaitingError({})", python::text(&format!("api/{}#implement", operation.key)))],
+        Behaviour::Underivable { .. } => waiting_body(operation, &arguments),
         _ => row_body(project, operation, status, &arguments),
     };
     let returns = if operation.derivable() { answer.clone() } else { "NoReturn".to_owned() };
@@ -94,6 +94,17 @@ fn endpoint(project: &Project<'_>, operation: &Operation) -> Value {
         "doc": doc(operation),
         "body": body,
     })
+}
+
+/// Arguments that were only checked are given up; then the unit that waits is named.
+fn waiting_body(operation: &Operation, arguments: &Arguments) -> Vec<String> {
+    let names: Vec<&str> = arguments.signature.iter().filter_map(|argument| argument.split(':').next()).collect();
+    let mut lines = Vec::new();
+    if !names.is_empty() {
+        lines.push(format!("del {}", names.join(", ")));
+    }
+    lines.push(format!("raise WaitingError({})", python::text(&format!("api/{}#implement", operation.key))));
+    lines
 }
 
 fn doc(operation: &Operation) -> String {
