@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
+use super::context_router_list::{construct, list_body, list_next_header, needs_request};
 use super::context_schema::{request_envelope, resolve, response_envelope, row_class, success_number, success_shape};
-use super::context_service::{counts, filter_argument, lookup_name, row_behaviour};
+use super::context_service::{lookup_name, row_behaviour};
 use super::project::{EntityNames, Project, argument, attribute};
 use super::python;
 use super::shapes::{self, Travels};
 use crate::model::entity::FieldType;
-use crate::model::operation::{Behaviour, Binding, ListBehaviour, Location, Operation, Parameter, Response, Status};
+use crate::model::operation::{Behaviour, Binding, Location, Operation, Parameter, Response, Status};
 use crate::model::shape::{Shape, ShapeKind};
 use crate::model::spec::Group;
 
@@ -50,7 +51,7 @@ pub(super) fn catches(path: &str, other: &str) -> bool {
     path.len() == other.len() && path != other && path.iter().zip(&other).all(|(one, two)| one.contains('{') || one == two)
 }
 
-fn endpoint(project: &Project<'_>, operation: &Operation) -> Value {
+pub(super) fn endpoint(project: &Project<'_>, operation: &Operation) -> Value {
     let success = success_number(operation).map(|number| &operation.responses[number]);
     let status = match success.map(|response| response.status) {
         Some(Status::Code(code)) => code,
@@ -97,7 +98,7 @@ fn endpoint(project: &Project<'_>, operation: &Operation) -> Value {
 }
 
 /// Arguments that were only checked are given up; then the unit that waits is named.
-fn waiting_body(operation: &Operation, arguments: &Arguments) -> Vec<String> {
+pub(super) fn waiting_body(operation: &Operation, arguments: &Arguments) -> Vec<String> {
     let names: Vec<&str> = arguments.signature.iter().filter_map(|argument| argument.split(':').next()).collect();
     let mut lines = Vec::new();
     if !names.is_empty() {
@@ -107,7 +108,7 @@ fn waiting_body(operation: &Operation, arguments: &Arguments) -> Vec<String> {
     lines
 }
 
-fn doc(operation: &Operation) -> String {
+pub(super) fn doc(operation: &Operation) -> String {
     let text = if operation.summary.trim().is_empty() { &operation.description } else { &operation.summary };
     let text = python::headline(text);
     let text = if text.is_empty() { format!("Answer {}", operation.key) } else { text };
@@ -125,7 +126,7 @@ pub(super) fn route_path(operation: &Operation) -> String {
     path
 }
 
-fn plain_name(name: &str) -> bool {
+pub(super) fn plain_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|first: char| first.is_ascii_digit())
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
@@ -134,13 +135,13 @@ fn plain_name(name: &str) -> bool {
 // ---------------------------------------------------------------------------------------------------- arguments
 
 /// The arguments of an endpoint.
-struct Arguments {
-    signature: Vec<String>,
-    body: bool,
+pub(super) struct Arguments {
+    pub(super) signature: Vec<String>,
+    pub(super) body: bool,
 }
 
 impl Arguments {
-    fn of(project: &Project<'_>, operation: &Operation) -> Self {
+    pub(super) fn of(project: &Project<'_>, operation: &Operation) -> Self {
         let (mut first, mut last) = (Vec::new(), Vec::new());
         for parameter in &operation.parameters {
             let (text, optional) = declaration(project, operation, parameter);
@@ -176,7 +177,7 @@ pub(super) fn argument_of(parameter: &Parameter) -> String {
     argument(&parameter.ident)
 }
 
-fn declaration(project: &Project<'_>, operation: &Operation, parameter: &Parameter) -> (String, bool) {
+pub(super) fn declaration(project: &Project<'_>, operation: &Operation, parameter: &Parameter) -> (String, bool) {
     let name = argument_of(parameter);
     let (kind, wire) = match parameter.location {
         Location::Path => ("Path", if plain_name(&parameter.name) { parameter.name.clone() } else { parameter.ident.clone() }),
@@ -213,7 +214,7 @@ fn declaration(project: &Project<'_>, operation: &Operation, parameter: &Paramet
 }
 
 /// `Annotated[base, …]`, flat when the base is annotated already.
-fn join_annotation(base: &str, markers: &[String]) -> String {
+pub(super) fn join_annotation(base: &str, markers: &[String]) -> String {
     match base.strip_prefix("Annotated[").and_then(|rest| rest.strip_suffix(']')) {
         Some(inner) => format!("Annotated[{inner}, {}]", markers.join(", ")),
         None => format!("Annotated[{base}, {}]", markers.join(", ")),
@@ -221,7 +222,7 @@ fn join_annotation(base: &str, markers: &[String]) -> String {
 }
 
 /// A filter on a decimal field reads decimals, whatever the source calls the number.
-fn decimal_filter(project: &Project<'_>, operation: &Operation, parameter: &Parameter) -> Option<String> {
+pub(super) fn decimal_filter(project: &Project<'_>, operation: &Operation, parameter: &Parameter) -> Option<String> {
     let Behaviour::List(list) = &operation.behaviour else {
         return None;
     };
@@ -239,7 +240,7 @@ fn decimal_filter(project: &Project<'_>, operation: &Operation, parameter: &Para
 
 // ---------------------------------------------------------------------------------------------------- bodies
 
-fn bindings(operation: &Operation) -> &[Binding] {
+pub(super) fn bindings(operation: &Operation) -> &[Binding] {
     match &operation.behaviour {
         Behaviour::List(list) => &list.path,
         _ => row_behaviour(operation).map_or(&[], |row| &row.path),
@@ -247,7 +248,7 @@ fn bindings(operation: &Operation) -> &[Binding] {
 }
 
 /// The value of a path parameter in the type of the field that it names.
-fn bound(project: &Project<'_>, names: &EntityNames<'_>, operation: &Operation, binding: &Binding) -> String {
+pub(super) fn bound(project: &Project<'_>, names: &EntityNames<'_>, operation: &Operation, binding: &Binding) -> String {
     let Some(parameter) = operation.parameters.iter().find(|parameter| parameter.name == binding.parameter) else {
         return "None".to_owned();
     };
@@ -264,182 +265,7 @@ fn bound(project: &Project<'_>, names: &EntityNames<'_>, operation: &Operation, 
     }
 }
 
-fn list_body(project: &Project<'_>, operation: &Operation, list: &ListBehaviour, arguments: &Arguments) -> Vec<String> {
-    let _ = arguments;
-    let Some(names) = project.entity(&list.entity) else {
-        return Vec::new();
-    };
-    let mut lines = vec![format!("service = {}Service(session)", names.class)];
-    lines.extend(require_parents(project, names, operation));
-    let mut given: Vec<String> = Vec::new();
-    for binding in &list.path {
-        given.push(format!("{}={}", names.attribute(&binding.field), bound(project, names, operation, binding)));
-    }
-    for filter in &list.filters {
-        if let Some(parameter) = operation.parameters.iter().find(|parameter| parameter.name == filter.parameter) {
-            given.push(format!("{}={}", filter_argument(names, filter), wanted(parameter)));
-        }
-    }
-    if let Some(parameter) =
-        list.sort.as_ref().and_then(|sort| operation.parameters.iter().find(|parameter| parameter.name == sort.parameter))
-    {
-        given.push(format!("sort={}", argument_of(parameter)));
-    }
-    let page = paging(operation, list, &mut lines);
-    given.extend(page.iter().map(|(name, value)| format!("{name}={value}")));
-    let counted = super::context_service::counted_find(project, names);
-    let rows = if counted && counts(list) {
-        "rows, total"
-    } else if counted {
-        "rows, _"
-    } else {
-        "rows"
-    };
-    lines.push(format!("{rows} = service.find({})", given.join(", ")));
-    lines.extend(next_link(operation, list, &page));
-    lines.push(format!("return {}", list_answer(project, operation, list, &page)));
-    lines
-}
-
-/// The value of a filter; integers without a format are brought within 64 bits.
-fn wanted(parameter: &Parameter) -> String {
-    let name = argument_of(parameter);
-    let unbounded = |shape: &Shape| matches!(&shape.kind, ShapeKind::Integer { format: None, values, .. } if values.is_empty());
-    let value = match &parameter.shape.kind {
-        ShapeKind::Array { items, .. } if unbounded(items) => format!("[storable(item) for item in {name}]"),
-        _ if unbounded(&parameter.shape) => format!("storable({name})"),
-        _ => return name,
-    };
-    let given = parameter.required || parameter.shape.default.as_ref().is_some_and(|default| !default.is_null());
-    if given { value } else { format!("None if {name} is None else {value}") }
-}
-
-/// The arguments that cut the list into pages; lines before are added where a value must be bounded first.
-fn paging(operation: &Operation, list: &ListBehaviour, lines: &mut Vec<String>) -> Vec<(&'static str, String)> {
-    let Some(paging) = &list.paging else {
-        return Vec::new();
-    };
-    let parameter = |name: &str| operation.parameters.iter().find(|parameter| parameter.name == name);
-    let mut found = Vec::new();
-    if let Some(limit) = parameter(&paging.limit) {
-        let name = argument_of(limit);
-        if bounded(limit, 0, Some(i64::from(paging.limit_max))) && limit.shape.default.is_some() {
-            found.push(("limit", name));
-        } else {
-            lines.push(format!("size = page_size({name}, default={}, most={})", paging.limit_default, paging.limit_max));
-            found.push(("limit", "size".to_owned()));
-        }
-    } else {
-        found.push(("limit", paging.limit_max.to_string()));
-    }
-    let next = list_next_header(operation).is_some();
-    match paging.offset.as_deref().and_then(parameter) {
-        Some(offset) if !paging.pages && bounded(offset, 0, None) && offset.shape.default.is_some() => {
-            found.push(("offset", argument_of(offset)));
-        }
-        Some(offset) => {
-            let pages = if paging.pages { format!(", page={}", found[0].1) } else { String::new() };
-            lines.push(format!("skipped = rows_before({}{pages})", argument_of(offset)));
-            found.push(("offset", "skipped".to_owned()));
-        }
-        None if next => {
-            lines.push("skipped = skipped_rows(request)".to_owned());
-            found.push(("offset", "skipped".to_owned()));
-        }
-        None => {}
-    }
-    found
-}
-
-fn bounded(parameter: &Parameter, least: i64, most: Option<i64>) -> bool {
-    let ShapeKind::Integer { limits, .. } = &parameter.shape.kind else {
-        return false;
-    };
-    let low = limits.min.as_ref().and_then(serde_json::Number::as_i64).is_some_and(|min| min >= least);
-    let high = most.is_none_or(|most| limits.max.as_ref().and_then(serde_json::Number::as_i64).is_some_and(|max| max <= most));
-    low && high && (most.is_some() || limits.max.is_some())
-}
-
-/// The documented header that links to the next page.
-fn list_next_header(operation: &Operation) -> Option<&str> {
-    let Behaviour::List(list) = &operation.behaviour else {
-        return None;
-    };
-    list.paging.as_ref()?;
-    let response = &operation.responses[success_number(operation)?];
-    response.headers.iter().map(|header| header.name.as_str()).find(|name| {
-        let name = name.to_lowercase();
-        name.contains("next") && !name.contains("count")
-    })
-}
-
-fn needs_request(operation: &Operation) -> bool {
-    list_next_header(operation).is_some()
-}
-
-fn next_link(operation: &Operation, list: &ListBehaviour, page: &[(&'static str, String)]) -> Vec<String> {
-    let (Some(header), Some(paging)) = (list_next_header(operation), &list.paging) else {
-        return Vec::new();
-    };
-    let value = |wanted: &str| page.iter().find(|(name, _)| *name == wanted).map_or("0", |(_, value)| value.as_str());
-    let offset = paging.offset.as_deref().filter(|_| !paging.pages).unwrap_or("offset");
-    vec![
-        format!("if len(rows) == {} > 0:", value("limit")),
-        format!("    query = {{{}: {} + len(rows)}}", python::text(offset), value("offset")),
-        format!("    response.headers[{}] = str(request.url.include_query_params(**query))", python::text(header)),
-    ]
-}
-
-fn list_answer(project: &Project<'_>, operation: &Operation, list: &ListBehaviour, page: &[(&'static str, String)]) -> String {
-    let classes = &project.classes;
-    let Some(shape) = success_shape(project, operation) else {
-        return "Response()".to_owned();
-    };
-    let Some(row) = row_class(classes, shape, response_envelope(operation)) else {
-        return "[]".to_owned();
-    };
-    let rows = format!("[{}.from_row(row) for row in rows]", row.class);
-    let Some(envelope) = &list.envelope else {
-        return rows;
-    };
-    let ShapeKind::Reference(name) = &resolve(classes, shape).kind else {
-        return rows;
-    };
-    let Some(class) = classes.get(name) else {
-        return rows;
-    };
-    let value =
-        |wanted: &str, other: &str| page.iter().find(|(name, _)| *name == wanted).map_or(other.to_owned(), |(_, value)| value.clone());
-    let mut parts: Vec<(String, String)> = vec![(envelope.items.clone(), rows)];
-    parts.extend(envelope.total.clone().map(|name| (name, "total".to_owned())));
-    parts.extend(envelope.limit.clone().map(|name| (name, value("limit", "len(rows)"))));
-    parts.extend(envelope.offset.clone().map(|name| (name, page_number(operation, list).unwrap_or_else(|| value("offset", "0")))));
-    construct(class, &parts)
-}
-
-/// The number of the page that is shown, where pages are counted.
-fn page_number(operation: &Operation, list: &ListBehaviour) -> Option<String> {
-    let paging = list.paging.as_ref().filter(|paging| paging.pages)?;
-    let parameter = operation.parameters.iter().find(|parameter| Some(&parameter.name) == paging.offset.as_ref())?;
-    let name = argument_of(parameter);
-    Some(if parameter.required || parameter.shape.default.is_some() { name } else { format!("{name} or 1") })
-}
-
-/// An object made from named values: by keyword where the names allow it.
-fn construct(class: &super::classes::Class, parts: &[(String, String)]) -> String {
-    let attributes: Vec<Option<String>> =
-        parts.iter().map(|(name, _)| class.object().and_then(|object| super::context_schema::attribute_of(object, name))).collect();
-    let plain = parts.iter().zip(&attributes).all(|((name, _), attribute)| attribute.as_deref() == Some(name.as_str()));
-    if plain {
-        let parts: Vec<String> = parts.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        format!("{}({})", class.class, parts.join(", "))
-    } else {
-        let parts: Vec<String> = parts.iter().map(|(name, value)| format!("{}: {value}", python::text(name))).collect();
-        format!("{}.model_validate({{{}}})", class.class, parts.join(", "))
-    }
-}
-
-fn require_parents(project: &Project<'_>, names: &EntityNames<'_>, operation: &Operation) -> Vec<String> {
+pub(super) fn require_parents(project: &Project<'_>, names: &EntityNames<'_>, operation: &Operation) -> Vec<String> {
     let mut lines = Vec::new();
     for binding in bindings(operation) {
         if let Some(FieldType::Reference { entity, .. }) = names.entity.field(&binding.field).map(|field| &field.field_type)
@@ -451,7 +277,7 @@ fn require_parents(project: &Project<'_>, names: &EntityNames<'_>, operation: &O
     lines
 }
 
-fn row_body(project: &Project<'_>, operation: &Operation, status: u16, arguments: &Arguments) -> Vec<String> {
+pub(super) fn row_body(project: &Project<'_>, operation: &Operation, status: u16, arguments: &Arguments) -> Vec<String> {
     let Some((names, row)) = operation.behaviour.entity().and_then(|name| project.entity(name)).zip(row_behaviour(operation)) else {
         return Vec::new();
     };
@@ -506,7 +332,7 @@ fn row_body(project: &Project<'_>, operation: &Operation, status: u16, arguments
     lines
 }
 
-fn values(project: &Project<'_>, names: &EntityNames<'_>, operation: &Operation, arguments: &Arguments) -> String {
+pub(super) fn values(project: &Project<'_>, names: &EntityNames<'_>, operation: &Operation, arguments: &Arguments) -> String {
     if !arguments.body {
         return "{}".to_owned();
     }
@@ -538,7 +364,7 @@ fn values(project: &Project<'_>, names: &EntityNames<'_>, operation: &Operation,
     text
 }
 
-fn row_answer(project: &Project<'_>, operation: &Operation, shape: &Shape) -> Option<String> {
+pub(super) fn row_answer(project: &Project<'_>, operation: &Operation, shape: &Shape) -> Option<String> {
     let classes = &project.classes;
     let envelope = response_envelope(operation);
     let row = row_class(classes, shape, envelope)?;
@@ -553,18 +379,18 @@ fn row_answer(project: &Project<'_>, operation: &Operation, shape: &Shape) -> Op
 }
 
 /// The documented header of that name in the good answer, case folded.
-fn header<'o>(operation: &'o Operation, name: &str) -> Option<&'o str> {
+pub(super) fn header<'o>(operation: &'o Operation, name: &str) -> Option<&'o str> {
     let response = &operation.responses[success_number(operation)?];
     response.headers.iter().map(|header| header.name.as_str()).find(|header| header.eq_ignore_ascii_case(name))
 }
 
-fn needs_response(operation: &Operation) -> bool {
+pub(super) fn needs_response(operation: &Operation) -> bool {
     let created = matches!(operation.behaviour, Behaviour::Create(_)) && header(operation, "location").is_some();
     created || list_next_header(operation).is_some()
 }
 
 /// Where a new row can be read: at the first path that reads one by its key alone.
-fn location(project: &Project<'_>, names: &EntityNames<'_>, operation: &Operation) -> String {
+pub(super) fn location(project: &Project<'_>, names: &EntityNames<'_>, operation: &Operation) -> String {
     let reads = project.operations_on(&names.entity.name).filter_map(|operation| match &operation.behaviour {
         Behaviour::Read(row) => Some((operation, row)),
         _ => None,
@@ -583,7 +409,7 @@ fn location(project: &Project<'_>, names: &EntityNames<'_>, operation: &Operatio
 
 // ---------------------------------------------------------------------------------------------------- responses
 
-fn responses(project: &Project<'_>, operation: &Operation) -> Vec<String> {
+pub(super) fn responses(project: &Project<'_>, operation: &Operation) -> Vec<String> {
     let good = success_number(operation);
     let mut found = Vec::new();
     for (number, response) in operation.responses.iter().enumerate() {
@@ -603,7 +429,7 @@ fn responses(project: &Project<'_>, operation: &Operation) -> Vec<String> {
     found
 }
 
-fn documented(project: &Project<'_>, operation: &Operation, number: usize, response: &Response) -> String {
+pub(super) fn documented(project: &Project<'_>, operation: &Operation, number: usize, response: &Response) -> String {
     let description = python::text(response.description.trim());
     let error = project.classes.error(&project.doc.errors).map(|class| class.class.as_str());
     let model = project.classes.response(&operation.key, number).map(|shape| shapes::annotation(&project.classes, shape, Travels::Json));
@@ -618,7 +444,7 @@ fn documented(project: &Project<'_>, operation: &Operation, number: usize, respo
     format!("{{{}}}", parts.join(", "))
 }
 
-fn headers(response: &Response) -> String {
+pub(super) fn headers(response: &Response) -> String {
     let mut all = Map::new();
     for header in &response.headers {
         let mut described = Map::new();
@@ -635,7 +461,7 @@ fn headers(response: &Response) -> String {
 }
 
 /// The JSON schema of a header's value.
-fn json_schema(shape: &Shape) -> Value {
+pub(super) fn json_schema(shape: &Shape) -> Value {
     let typed = |name: &str, format: &Option<String>| match format {
         Some(format) => json!({ "type": name, "format": format }),
         None => json!({ "type": name }),

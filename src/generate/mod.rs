@@ -11,6 +11,7 @@ mod context_errors;
 mod context_factories;
 mod context_model;
 mod context_router;
+mod context_router_list;
 mod context_rules;
 mod context_schema;
 mod context_service;

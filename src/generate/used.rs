@@ -89,12 +89,14 @@ fn routes(project: &Project<'_>) -> Vec<String> {
 
 /// The helpers that the texts name, and those that they need.
 fn helpers(texts: &[String]) -> BTreeSet<&'static str> {
-    let words: BTreeSet<&str> = texts.iter().flat_map(|text| text.split(|letter: char| !letter.is_alphanumeric() && letter != '_')).collect();
+    let words: BTreeSet<&str> =
+        texts.iter().flat_map(|text| text.split(|letter: char| !letter.is_alphanumeric() && letter != '_')).collect();
     let mut found: BTreeSet<&'static str> = HELPERS.iter().map(|(name, _)| *name).filter(|name| words.contains(name)).collect();
     let mut before = 0;
     while before < found.len() {
         before = found.len();
-        let needed: Vec<&str> = HELPERS.iter().filter(|(name, _)| found.contains(name)).flat_map(|(_, needs)| needs.iter().copied()).collect();
+        let needed: Vec<&str> =
+            HELPERS.iter().filter(|(name, _)| found.contains(name)).flat_map(|(_, needs)| needs.iter().copied()).collect();
         found.extend(needed);
     }
     found

@@ -36,6 +36,7 @@ const LONG_FILES: &[(&str, &str)] = &[
     ("src/generate/layout.rs", "what a template needs to know of one project, as one structure"),
     ("src/generate/project.rs", "the specification as one target sees it, names resolved once"),
     ("src/ingest/openapi/entities.rs", "how a schema becomes an entity, field by field"),
+    ("src/ingest/openapi/tests.rs", "one quirk of a document after the other"),
 ];
 
 /// Who may name a library, and how its name appears in code.
