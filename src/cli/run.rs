@@ -23,7 +23,7 @@ use crate::store::postgres::specs::NewSpec;
 pub struct RunArgs {
     /// The specification; - reads stdin
     spec: String,
-    /// Where the result goes [default: ./<title of the specification>]
+    /// Where the result goes [default: a directory named after the title]
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The identity of the specification across versions [default: its title]
