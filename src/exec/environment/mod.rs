@@ -242,8 +242,17 @@ impl Installer {
         fs::create_dir_all(&cache).map_err(io_failed)?;
         let pip = format!("{target}/bin/python");
         let lock_path = lock_path.to_string_lossy().into_owned();
-        // Wheels only: source distributions would run code of the package while it is installed.
-        let options = ["--require-hashes", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off", "-r"];
+        // Wheels only: source distributions would run code of the package while it is installed. The lock names every package,
+        // so nothing is resolved: older pips look for the newest one behind `package[extra]` even where a version is pinned.
+        let options = [
+            "--no-deps",
+            "--require-hashes",
+            "--only-binary=:all:",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--progress-bar=off",
+            "-r",
+        ];
         let argv = [pip.as_str(), "-m", "pip", "install"].into_iter().chain(options).chain([lock_path.as_str()]);
         let mut install = self.command(argv, dir, interpreter);
         install.network = Network::Any;
