@@ -33,7 +33,7 @@ pub(super) fn tidy(source: &str) -> String {
 fn space(lines: &[(String, bool)]) -> String {
     let mut out: Vec<&str> = Vec::new();
     let mut blank = 0;
-    for (line, text) in lines {
+    for (index, (line, text)) in lines.iter().enumerate() {
         if *text {
             out.extend(std::iter::repeat_n("", blank));
             blank = 0;
@@ -46,7 +46,7 @@ fn space(lines: &[(String, bool)]) -> String {
         }
         let indented = line.starts_with(' ');
         let previous = out.last().copied().unwrap_or_default();
-        let definition = ["def ", "class ", "@", "async def "].iter().any(|start| line.trim_start().starts_with(start));
+        let definition = defines(line);
         let attached = previous.trim_start().starts_with('#') || decorated(&out, line.len() - line.trim_start().len());
         let opened = previous.ends_with([':', '(', '[', '{']) && !previous.trim_start().starts_with('#');
         let dedented = !indented && previous.starts_with(' ') && !line.starts_with([')', ']', '}']) && !line.starts_with("\"\"\"");
@@ -59,6 +59,8 @@ fn space(lines: &[(String, bool)]) -> String {
             2
         } else if definition {
             1
+        } else if line.starts_with('#') && after_imports(&out) && heads_definition(&lines[index..]) {
+            2
         } else {
             blank.min(if indented || after_imports(&out) { 1 } else { 2 })
         };
@@ -69,6 +71,15 @@ fn space(lines: &[(String, bool)]) -> String {
     let mut joined = out.join("\n");
     joined.push('\n');
     joined
+}
+
+fn defines(line: &str) -> bool {
+    ["def ", "class ", "@", "async def "].iter().any(|start| line.trim_start().starts_with(start))
+}
+
+/// True when the first statement below the comments is a definition.
+fn heads_definition(lines: &[(String, bool)]) -> bool {
+    lines.iter().map(|(line, _)| line).find(|line| !line.is_empty() && !line.starts_with('#')).is_some_and(|line| defines(line))
 }
 
 /// True when the last statement is an import.
@@ -417,6 +428,12 @@ mod tests {
 
     fn check(line: &str, expect: &str) {
         assert_eq!(tidy(line), format!("{}\n", expect.trim_start_matches('\n').trim_end()));
+    }
+
+    #[test]
+    fn a_comment_below_imports_keeps_the_distance_of_what_it_heads() {
+        check("import re\n\n# --- texts\n\ndef f() -> None:\n    pass", "import re\n\n\n# --- texts\ndef f() -> None:\n    pass");
+        check("import re\n\n\n# --- texts\nA = 1", "import re\n\n# --- texts\nA = 1");
     }
 
     #[test]
