@@ -15,6 +15,7 @@ use crate::learning::Memory;
 use crate::model::Actor;
 use crate::pipeline::run::Submission;
 use crate::pipeline::{Events, Run};
+use crate::store::cache::Cache;
 use crate::store::graph::Graph;
 use crate::store::postgres::{Postgres, PostgresConfig, StoreError, runs, specs};
 use crate::store::vectors::{self, Generation, Vectors};
@@ -33,6 +34,8 @@ pub struct App {
     pub postgres: Postgres,
     /// The graphs of plans.
     pub graph: Graph,
+    /// Assembled contexts.
+    pub cache: Cache,
     /// Text to vector.
     pub embedder: Arc<dyn Embedder>,
     /// Which embedder that is and why.
@@ -51,7 +54,17 @@ impl App {
         let generation = Generation { model_id: embedder_status.model_id.clone(), dimension: embedder_status.dimension };
         let (vectors, vectors_status) = Vectors::open(&config.data_dir.join("vectors"), &generation).await;
         let actor = Actor::local(&config.user);
-        Ok(Self { config, actor, postgres, graph: Graph::embedded(), embedder, embedder_status, vectors, vectors_status })
+        Ok(Self {
+            config,
+            actor,
+            postgres,
+            graph: Graph::embedded(),
+            cache: Cache::embedded(),
+            embedder,
+            embedder_status,
+            vectors,
+            vectors_status,
+        })
     }
 
     /// The engine of this process, with the settings' lease and attempts.
@@ -85,6 +98,7 @@ impl App {
             postgres: self.postgres.clone(),
             engine,
             graph: self.graph.clone(),
+            cache: self.cache.clone(),
             memory: self.memory(),
             embedder: self.embedder_status.clone(),
             pack: Some(pack),

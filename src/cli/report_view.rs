@@ -9,6 +9,7 @@ use super::output::{duration, print_table};
 use crate::model::report::{PhaseReport, RunReport, UnitReport};
 use crate::model::{RunState, Severity, UnitState, Verdict};
 use crate::pipeline::compliance::{Compliance, Judgement, Standing};
+use crate::pipeline::validate::counted;
 
 const BOLD: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -31,6 +32,7 @@ pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
     print_phases(&report.phases);
     section("Units");
     print_units(&report.units);
+    print_contexts(&report.units);
     if !report.checks.is_empty() {
         section("Checks");
         for check in &report.checks {
@@ -98,6 +100,21 @@ fn print_units(units: &[UnitReport]) {
     print_table(&["wave", "state", "unit", "agent", "time", "evidence"], &units.iter().map(row).collect::<Vec<_>>());
 }
 
+/// What agents are told of the units that need one, so that its cost can be seen before one is configured.
+fn print_contexts(units: &[UnitReport]) {
+    let row = |unit: &UnitReport| {
+        let context = unit.context.as_ref()?;
+        let share = format!("{} of at most {} bytes", context.bytes, context.bytes_max);
+        let patterns = counted(context.patterns.len(), "pattern");
+        Some(vec![unit.key.clone(), context.level.clone(), share, format!("{} bytes", context.bytes_whole), patterns])
+    };
+    let rows: Vec<Vec<String>> = units.iter().filter_map(row).collect();
+    if !rows.is_empty() {
+        section("Contexts");
+        print_table(&["unit", "level", "context", "whole specification and plan", "similar work"], &rows);
+    }
+}
+
 fn print_compliance(compliance: &Compliance) {
     section("Requirements");
     anstream::println!("{}", compliance_line(compliance));
@@ -125,7 +142,10 @@ fn print_judgement(judgement: &Judgement) {
     };
     anstream::println!("  {style}{mark}{style:#} {} {}", judgement.key, judgement.text);
     if !judgement.proof.is_empty() {
-        anstream::println!("      {QUIET}{}{QUIET:#}", judgement.proof.join("; "));
+        let counts: Vec<String> = judgement.witnesses.iter().map(|(kind, count)| counted(*count, kind.noun())).collect();
+        let all: usize = judgement.witnesses.values().sum();
+        let such_as = if all > judgement.proof.len() { ", such as" } else { ":" };
+        anstream::println!("      {QUIET}{}{such_as} {}{QUIET:#}", counts.join(", "), judgement.proof.join("; "));
     }
 }
 

@@ -55,6 +55,8 @@ pub(super) fn endpoint(project: &Project<'_>, operation: &Operation) -> Value {
     let success = success_number(operation).map(|number| &operation.responses[number]);
     let status = match success.map(|response| response.status) {
         Some(Status::Code(code)) => code,
+        // A contract that names no success would otherwise be served with the framework's own.
+        _ if !operation.derivable() => 501,
         _ => 200,
     };
     let shown = success_shape(project, operation);
@@ -78,6 +80,9 @@ pub(super) fn endpoint(project: &Project<'_>, operation: &Operation) -> Value {
     }
     if let Some(response) = success.filter(|response| !response.description.trim().is_empty()) {
         decorator.push(format!("response_description={}", python::text(response.description.trim())));
+    }
+    if success.is_none() && !operation.derivable() {
+        decorator.push("response_description=\"Waits for its implementation\"".to_owned());
     }
     if shown.is_none() {
         decorator.push("response_class=Response".to_owned());

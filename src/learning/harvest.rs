@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{cut, words};
 use crate::model::{
     CheckResult, Operation, OrganizationId, Pattern, PatternId, PatternKind, Plan, Requirement, Role, RunId, SpecDocument, SpecFormat,
-    Subject, Task, TaskType, Verdict,
+    Subject, Task, Verdict,
 };
 use crate::redact::redact;
 
@@ -107,7 +107,7 @@ impl Harvest<'_> {
 
     /// The code of a unit that is no router.
     fn unit_code(&self, task: &Task, unit: &UnitResult) -> Vec<Pattern> {
-        let text = self.entity_words(task).unwrap_or_else(|| words::task(task));
+        let text = words::unit(self.doc, task);
         let code = bounded(&together(&unit.files));
         let pattern = || self.pattern(PatternKind::Code, task, task.title.clone(), text, code.clone(), passed(unit));
         if code.is_empty() { Vec::new() } else { vec![pattern()] }
@@ -140,15 +140,6 @@ impl Harvest<'_> {
         }
         let whole = together(&unit.files);
         if whole.is_empty() { None } else { Some(whole) }
-    }
-
-    fn entity_words(&self, task: &Task) -> Option<String> {
-        if !matches!(task.task_type, TaskType::Model | TaskType::Schema | TaskType::Crud) {
-            return None;
-        }
-        let ident = task.key.rsplit('/').next()?;
-        let entity = self.doc.entities.iter().find(|entity| entity.ident == ident)?;
-        Some(words::entity(self.doc, entity, task))
     }
 
     /// What failed, so that the next one does not. What the check printed goes through [`redact`]: it may hold anything.

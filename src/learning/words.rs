@@ -209,6 +209,19 @@ fn limits(limits: &Limits) -> Option<String> {
     if all.is_empty() { None } else { Some(all.join(", ")) }
 }
 
+/// A unit, in the words that its pattern would have: the question for similar work.
+pub fn unit(doc: &SpecDocument, unit: &Task) -> String {
+    let key = unit.key.strip_prefix("api/").map(|key| key.strip_suffix("#implement").unwrap_or(key));
+    if let Some(found) = key.and_then(|key| doc.operation(key)) {
+        return operation(doc, found);
+    }
+    let ident = unit.key.rsplit('/').next().filter(|_| matches!(unit.task_type, TaskType::Model | TaskType::Schema | TaskType::Crud));
+    match ident.and_then(|ident| doc.entities.iter().find(|entity| entity.ident == ident)) {
+        Some(found) => entity(doc, found, unit),
+        None => task(unit),
+    }
+}
+
 /// A unit of work as it was planned.
 pub fn task(task: &Task) -> String {
     let criteria = if task.criteria.is_empty() { String::new() } else { format!("Done when: {}", task.criteria.join("; ")) };

@@ -29,7 +29,7 @@ pub struct Artifact {
 /// One check and what it found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
-    /// A stable name, for example `ruff-check` or `probe/create`.
+    /// A stable name, for example `lint` or `probe/create`.
     pub name: String,
     /// What it speaks of.
     pub subject: Option<Subject>,

@@ -87,4 +87,21 @@ pub struct UnitReport {
     pub duration_ms: Option<u64>,
     /// The checks that its last attempt passed or failed, or why it waits.
     pub evidence: Vec<String>,
+    /// What its agent was, or would be, told; none for generators, which read the specification itself.
+    pub context: Option<ContextReport>,
+}
+
+/// What an agent was told of a unit, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextReport {
+    /// `minimal`, `standard` or `extended`.
+    pub level: String,
+    /// Its length.
+    pub bytes: usize,
+    /// The most that its level allows.
+    pub bytes_max: usize,
+    /// The length of the whole specification and plan.
+    pub bytes_whole: usize,
+    /// Ids of the patterns that it holds.
+    pub patterns: Vec<String>,
 }

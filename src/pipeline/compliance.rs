@@ -10,20 +10,48 @@ use crate::model::{Requirement, RequirementClass, Subject, Verdict};
 
 /// Below this share of weighted passed requirements a run always goes to repair.
 pub const COMPLIANCE_MIN: f64 = 0.8;
-/// The most pieces of evidence that are kept as proof of one requirement.
-const PROOFS_MAX: usize = 6;
+/// The most pieces of evidence of one kind that are kept as proof of one requirement; the others are counted.
+const PROOFS_MAX: usize = 1;
 
 /// One observation about a subject, made in this run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// What it speaks of.
     pub subject: Subject,
-    /// Where it comes from, in a phrase: `probe: POST /books answered 201`, `test tests.test_books::test_create`.
+    /// How it was made.
+    pub kind: EvidenceKind,
+    /// What was observed, in a phrase: `POST /books answered 201 (create)`, `tests.test_books::test_create_book`.
     pub source: String,
     /// What it says.
     pub verdict: Verdict,
     /// What was seen, when it speaks against.
     pub detail: String,
+}
+
+/// How an observation was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceKind {
+    /// A test of the built project.
+    Test,
+    /// A call of the probe.
+    Call,
+    /// A place of the running service's own description.
+    Description,
+    /// A check of the whole project, or what the probe saw of the service as a whole.
+    Check,
+}
+
+impl EvidenceKind {
+    /// The noun for one of them.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Call => "call",
+            Self::Description => "described place",
+            Self::Check => "check",
+        }
+    }
 }
 
 /// What the evidence says of all requirements.
@@ -50,7 +78,9 @@ pub struct Judgement {
     pub subject: Subject,
     /// Its standing.
     pub standing: Standing,
-    /// The evidence for it, or against it when it failed.
+    /// How much evidence there is for it, or against it when it failed, by kind.
+    pub witnesses: BTreeMap<EvidenceKind, usize>,
+    /// Some of it, of each kind.
     pub proof: Vec<String>,
 }
 
@@ -109,16 +139,20 @@ impl Compliance {
 fn judge_one(requirement: &Requirement, evidence: &[&Evidence]) -> Judgement {
     let against: Vec<&&Evidence> = evidence.iter().filter(|piece| piece.verdict == Verdict::Failed).collect();
     let in_favour: Vec<&&Evidence> = evidence.iter().filter(|piece| piece.verdict == Verdict::Passed).collect();
-    let (standing, proof) = match (against.is_empty(), in_favour.is_empty()) {
-        (false, _) => (Standing::Failed, against.iter().map(|piece| format!("{}: {}", piece.source, piece.detail)).collect()),
-        (true, false) => (Standing::Passed, in_favour.iter().map(|piece| piece.source.clone()).collect()),
+    let (standing, mut decisive) = match (against.is_empty(), in_favour.is_empty()) {
+        (false, _) => (Standing::Failed, against),
+        (true, false) => (Standing::Passed, in_favour),
         (true, true) => (Standing::Unverified, Vec::new()),
     };
-    let mut proof: Vec<String> = proof;
-    let more = proof.len().saturating_sub(PROOFS_MAX);
-    proof.truncate(PROOFS_MAX);
-    if more > 0 {
-        proof.push(format!("and {more} more"));
+    let mut witnesses: BTreeMap<EvidenceKind, usize> = BTreeMap::new();
+    let mut proof = Vec::new();
+    decisive.sort_by_key(|piece| piece.kind);
+    for piece in decisive {
+        let count = witnesses.entry(piece.kind).or_default();
+        *count += 1;
+        if *count <= PROOFS_MAX {
+            proof.push(if standing == Standing::Failed { format!("{}: {}", piece.source, piece.detail) } else { piece.source.clone() });
+        }
     }
     Judgement {
         key: requirement.key.clone(),
@@ -126,6 +160,7 @@ fn judge_one(requirement: &Requirement, evidence: &[&Evidence]) -> Judgement {
         class: requirement.class,
         subject: requirement.subject.clone(),
         standing,
+        witnesses,
         proof,
     }
 }
@@ -145,7 +180,8 @@ mod tests {
     }
 
     fn evidence(key: &str, verdict: Verdict) -> Evidence {
-        Evidence { subject: Subject::Operation(key.to_owned()), source: "probe".to_owned(), verdict, detail: "500".to_owned() }
+        let (subject, source) = (Subject::Operation(key.to_owned()), "GET / answered 500".to_owned());
+        Evidence { subject, kind: EvidenceKind::Call, source, verdict, detail: "500".to_owned() }
     }
 
     #[test]

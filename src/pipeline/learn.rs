@@ -11,8 +11,8 @@ use super::journal::{self, Done};
 use super::validate::{Validation, counted};
 use super::{PipelineError, Run};
 use crate::learning::{Harvest, UnitResult};
-use crate::model::{CheckResult, Phase, Plan, SpecDocument};
-use crate::store::postgres::{artifacts, attempts};
+use crate::model::{CheckResult, Phase, Plan, SpecDocument, Subject, Verdict};
+use crate::store::postgres::{StoreError, TenantTx, artifacts, attempts, health};
 
 /// What was learned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub async fn phase(
     health: &Health,
 ) -> Result<Learned, PipelineError> {
     journal::phase(run, Phase::Learn, 1, async {
-        let units = results(run, validation).await?;
+        let units = results(run, plan, validation).await?;
         let (language, framework) = run.pack.as_ref().map_or(("", ""), |pack| (pack.language(), pack.framework()));
         let succeeded = validation.complete() && health.healthy;
         let harvest = Harvest { tenant: run.organization, run: run.id, doc: document, plan, language, framework, units: &units, succeeded };
@@ -50,8 +50,9 @@ pub async fn phase(
     .await
 }
 
-/// The finished units with their text files and what was checked, the whole project's verdict included.
-async fn results(run: &Run, validation: &Validation) -> Result<Vec<UnitResult>, PipelineError> {
+/// The finished units with their text files and what was checked: by the unit itself, by the calls to its operations, and
+/// the whole project's verdict.
+async fn results(run: &Run, plan: &Plan, validation: &Validation) -> Result<Vec<UnitResult>, PipelineError> {
     let mut tx = run.tx().await?;
     let mut files: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
     for (unit, artifact) in artifacts::of_run(&mut tx, run.id).await? {
@@ -62,10 +63,27 @@ async fn results(run: &Run, validation: &Validation) -> Result<Vec<UnitResult>, 
     }
     let checks: BTreeMap<String, Vec<CheckResult>> =
         attempts::list(&mut tx, run.id, None).await?.into_iter().map(|attempt| (attempt.key, attempt.checks)).collect();
+    let calls = calls(&mut tx, run).await?;
     let result = |(key, files): (String, Vec<(String, String)>)| {
         let own = checks.get(&key).into_iter().flatten();
-        let checks = own.chain(&validation.checks).cloned().collect();
+        let steps = plan.tasks.iter().filter(|step| step.parent.as_deref() == Some(key.as_str()));
+        let called = steps.filter_map(|step| calls.get(step.key.strip_prefix("api/")?)).flatten();
+        let checks = own.chain(called).chain(&validation.checks).cloned().collect();
         UnitResult { key, files, checks }
     };
     Ok(files.into_iter().map(result).collect())
+}
+
+/// What the probe of the last validation found, by operation, each case once.
+async fn calls(tx: &mut TenantTx, run: &Run) -> Result<BTreeMap<String, Vec<CheckResult>>, StoreError> {
+    let made = health::of_run(tx, run.id).await?;
+    let of_validation = || made.iter().filter(|call| call.phase == Phase::Validate.as_str());
+    let round = of_validation().map(|call| call.round).max();
+    let mut by_operation: BTreeMap<String, BTreeMap<(Verdict, String), CheckResult>> = BTreeMap::new();
+    for call in of_validation().filter(|call| Some(call.round) == round) {
+        let Some(Subject::Operation(operation)) = &call.check.subject else { continue };
+        let case = (call.check.verdict, call.check.name.clone());
+        by_operation.entry(operation.clone()).or_default().entry(case).or_insert_with(|| call.check.clone());
+    }
+    Ok(by_operation.into_iter().map(|(operation, cases)| (operation, cases.into_values().collect())).collect())
 }

@@ -1,12 +1,17 @@
 //! The report of a run, read from what is stored: it works in the middle of a run as well as after it.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::context::Receipt;
 use crate::engine::{Engine, RunSnapshot};
 use crate::generate::TargetPack;
-use crate::model::report::{PhaseReport, REPORT_SCHEMA_VERSION, RunReport, UnitReport};
-use crate::model::{OrganizationId, Phase, Plan, RunId, SpecDocument, Verdict};
+use crate::model::report::{ContextReport, PhaseReport, REPORT_SCHEMA_VERSION, RunReport, UnitReport};
+use crate::model::{OrganizationId, Phase, Plan, RunId, SpecDocument, UnitId, Verdict};
 use crate::store::postgres::attempts::{self, AttemptRow};
 use crate::store::postgres::phases::{self, PhaseRow};
-use crate::store::postgres::{Postgres, StoreError, TenantTx, findings, plans};
+use crate::store::postgres::{Postgres, StoreError, TenantTx, findings, plans, receipts};
 
 use super::PipelineError;
 use super::compliance::Compliance;
@@ -24,6 +29,7 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
         None => None,
     };
     let attempts = attempts::list(&mut tx, run, None).await?;
+    let receipts: BTreeMap<UnitId, Value> = receipts::of_run(&mut tx, run).await?.into_iter().collect();
     let journal = phases::list(&mut tx, run).await?;
     let validation = output::<Validation>(&journal, Phase::Validate);
     let degraded = output::<super::learn::Learned>(&journal, Phase::Learn).map(|learned| learned.degraded).unwrap_or_default();
@@ -47,7 +53,7 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
             .map(|deployed| deployed.tree_hash),
         start: start(&snapshot.run.target, &journal),
         phases: journal.iter().filter_map(phase).collect(),
-        units: plan.as_ref().map(|plan| units(plan, &snapshot, &attempts)).unwrap_or_default(),
+        units: plan.as_ref().map(|plan| units(plan, &snapshot, &attempts, &receipts)).unwrap_or_default(),
         checks: validation.as_ref().map(|validation| validation.checks.clone()).unwrap_or_default(),
         compliance: validation.and_then(|validation| serde_json::to_value(validation.compliance).ok()),
         findings,
@@ -97,7 +103,7 @@ fn phase(row: &PhaseRow) -> Option<PhaseReport> {
     })
 }
 
-fn units(plan: &Plan, snapshot: &RunSnapshot, attempts: &[AttemptRow]) -> Vec<UnitReport> {
+fn units(plan: &Plan, snapshot: &RunSnapshot, attempts: &[AttemptRow], receipts: &BTreeMap<UnitId, Value>) -> Vec<UnitReport> {
     let mut units: Vec<UnitReport> = snapshot
         .units
         .iter()
@@ -114,11 +120,25 @@ fn units(plan: &Plan, snapshot: &RunSnapshot, attempts: &[AttemptRow]) -> Vec<Un
                 duration_ms: attempt
                     .map(|attempt| u64::try_from((attempt.finished_at - attempt.started_at).whole_milliseconds()).unwrap_or(0)),
                 evidence: attempt.map(evidence).unwrap_or_default(),
+                context: receipts.get(&row.id).and_then(context),
             })
         })
         .collect();
     units.sort_by_key(|unit| unit.wave);
     units
+}
+
+/// A receipt in numbers.
+fn context(document: &Value) -> Option<ContextReport> {
+    let receipt: Receipt = serde_json::from_value(document.clone()).ok()?;
+    let held = receipt.parts.iter().filter(|part| part.left_out.is_none());
+    Some(ContextReport {
+        level: receipt.level.as_str().to_owned(),
+        bytes: receipt.bytes,
+        bytes_max: receipt.bytes_max,
+        bytes_whole: receipt.bytes_whole,
+        patterns: held.filter_map(|part| part.source.strip_prefix("pattern ")).map(str::to_owned).collect(),
+    })
 }
 
 fn evidence(attempt: &AttemptRow) -> Vec<String> {

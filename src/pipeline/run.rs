@@ -20,6 +20,7 @@ use crate::exec::workspace::Workspace;
 use crate::generate::TargetPack;
 use crate::learning::Memory;
 use crate::model::{Actor, CheckResult, Finding, OrganizationId, Phase, RunId, SpecDocument, SpecFormat, SpecId};
+use crate::store::cache::Cache;
 use crate::store::graph::Graph;
 use crate::store::postgres::units::UnitRow;
 use crate::store::postgres::{Postgres, StoreError, TenantTx, artifacts, findings, health, phases, units};
@@ -77,6 +78,8 @@ pub struct Run {
     pub engine: Engine,
     /// The plan's graph.
     pub graph: Graph,
+    /// Assembled contexts.
+    pub cache: Cache,
     /// What was learned.
     pub memory: Memory,
     /// Which embedder serves, for the report.

@@ -112,6 +112,7 @@ impl Toolchain {
             env: commands.environment.clone(),
             readable: self.environment.readable.clone(),
             ready_path: commands.health_ready.clone(),
+            live_path: commands.health_live.clone(),
             openapi_path: commands.openapi.clone(),
             wall: PROBE_WALL,
             supervisor: None,

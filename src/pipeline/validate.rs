@@ -4,15 +4,20 @@
 //! Safe to repeat: the tree is made anew and the service gets a fresh database each time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
-use super::compliance::{COMPLIANCE_MIN, Compliance, Evidence, Standing};
+use super::compliance::{COMPLIANCE_MIN, Compliance, Evidence, EvidenceKind, Standing};
 use super::journal::{self, Done};
 use super::service::{self, ServiceCheck};
 use super::toolchain::Toolchain;
 use super::{PipelineError, Run, junit};
+use crate::generate::ProjectCheck;
+use crate::model::spec::TechChoice;
 use crate::model::{CheckResult, EventKind, Phase, Plan, SpecDocument, Subject, UnitState, Verdict};
 
 /// What the checks of the whole project found.
@@ -62,7 +67,13 @@ impl Validation {
             (unproved > 0).then(|| format!("{} without evidence", counted(unproved, "requirement"))),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
-        if parts.is_empty() { "every requirement has its proof".to_owned() } else { parts.join(", ") }
+        if !parts.is_empty() {
+            return parts.join(", ");
+        }
+        match self.compliance.count(Standing::Unverified) {
+            0 => "every requirement has its proof".to_owned(),
+            count => format!("every requirement that needs a proof has one; {count} of other kinds {} unverified", are(count)),
+        }
     }
 }
 
@@ -76,16 +87,10 @@ pub async fn phase(run: &Run, document: &SpecDocument, plan: &Plan, round: u32) 
         let waiting = in_state(&[UnitState::Waiting]);
         let unfinished = in_state(&[UnitState::Failed, UnitState::Blocked, UnitState::Cancelled]);
         let tree = run.assemble_tree().await?;
-        let mut evidence = Vec::new();
-        let mut checks = Vec::new();
-        let mut service = None;
-        if let Some(toolchain) = run.toolchain(document).await? {
-            checks = check_project(run, &toolchain, &tree, document, &mut evidence).await?;
-            let (probed, seen) = service::check(run, &toolchain, &tree, document, Phase::Validate, round).await?;
-            checks.push(probed.check.clone());
-            evidence.extend(seen);
-            service = Some(probed);
-        }
+        let (checks, service, evidence) = match run.toolchain(document).await? {
+            Some(toolchain) => check_everything(run, &toolchain, &tree, document, round).await?,
+            None => (Vec::new(), None, Vec::new()),
+        };
         let compliance = Compliance::judge(&plan.requirements, &evidence);
         let validation = Validation { tree, checks, probe: service, compliance, waiting, unfinished };
         let summary = summary(&validation);
@@ -94,42 +99,101 @@ pub async fn phase(run: &Run, document: &SpecDocument, plan: &Plan, round: u32) 
     .await
 }
 
+/// The project's own checks and the probe of the running service, beside each other, at most as many as units at once.
+async fn check_everything(
+    run: &Run,
+    toolchain: &Toolchain,
+    tree: &Path,
+    document: &SpecDocument,
+    round: u32,
+) -> Result<(Vec<CheckResult>, Option<ServiceCheck>, Vec<Evidence>), PipelineError> {
+    let places = Arc::new(Semaphore::new(run.config.concurrency));
+    let mut checking = JoinSet::new();
+    for (ordinal, check) in toolchain.pack().commands().project_checks.iter().cloned().enumerate() {
+        let (run, toolchain, tree, places) = (run.clone(), toolchain.clone(), tree.to_owned(), Arc::clone(&places));
+        checking.spawn(async move {
+            let _place = places.acquire().await;
+            check_project(&run, &toolchain, &tree, &check).await.map(|(result, tests)| (ordinal, check, result, tests))
+        });
+    }
+    let (probed, mut evidence) = {
+        let _place = places.acquire().await;
+        service::check(run, toolchain, tree, document, Phase::Validate, round).await?
+    };
+    let mut found = Vec::new();
+    while let Some(ended) = checking.join_next().await {
+        found.push(ended.map_err(|error| PipelineError::Plan(format!("a check ended abnormally: {error}")))??);
+    }
+    found.sort_by_key(|(ordinal, ..)| *ordinal);
+    let mut checks = Vec::new();
+    for (_, check, result, tests) in found {
+        evidence.extend(test_evidence(toolchain, document, &tests)?);
+        let (subject, kind) = (Subject::Project(check.name), EvidenceKind::Check);
+        evidence.push(Evidence { subject, kind, source: check.title, verdict: result.verdict, detail: result.detail.clone() });
+        checks.push(result);
+    }
+    if checks.iter().all(|check| check.verdict == Verdict::Passed) {
+        evidence.extend(stack_evidence(toolchain, document));
+    }
+    checks.push(probed.check.clone());
+    run.check_stop()?;
+    Ok((checks, Some(probed), evidence))
+}
+
+/// One check of the whole project, told when it ends; with it the verdicts of the single tests.
 async fn check_project(
     run: &Run,
     toolchain: &Toolchain,
-    tree: &std::path::Path,
-    document: &SpecDocument,
-    evidence: &mut Vec<Evidence>,
-) -> Result<Vec<CheckResult>, PipelineError> {
-    let mut results = Vec::new();
-    for check in &toolchain.pack().commands().project_checks {
-        let mut result = toolchain.check_project(&check.name, &check.command, tree, &run.stop).await?;
-        if let Some(report) = &check.junit {
-            let tests = read_tests(&tree.join(report))?;
-            result.detail = format!("{}; {}", counts(&tests), result.detail);
-            evidence.extend(test_evidence(toolchain, document, &tests)?);
-        }
-        let kind = EventKind::Check {
-            name: result.name.clone(),
-            passed: result.verdict == Verdict::Passed,
-            duration_ms: result.duration_ms,
-            summary: result.detail.lines().next().unwrap_or_default().to_owned(),
-        };
-        run.events.send(kind).await;
-        let source = format!("{}: {}", check.name, check.title);
-        evidence.push(Evidence {
-            subject: Subject::Project(check.name.clone()),
-            source,
-            verdict: result.verdict,
-            detail: result.detail.clone(),
-        });
-        results.push(result);
+    tree: &Path,
+    check: &ProjectCheck,
+) -> Result<(CheckResult, BTreeMap<String, Verdict>), PipelineError> {
+    let mut result = toolchain.check_project(&check.name, &check.command, tree, &run.stop).await?;
+    let mut tests = BTreeMap::new();
+    if let Some(report) = &check.junit {
+        tests = read_tests(&tree.join(report))?;
+        let covered = check.coverage.as_ref().and_then(|report| line_coverage(&tree.join(report)));
+        let covered = covered.map(|percent| format!(", {percent:.1} % of the lines covered")).unwrap_or_default();
+        result.detail = format!("{}{covered}; {}", counts(&tests), result.detail);
     }
-    run.check_stop()?;
-    Ok(results)
+    let kind = EventKind::Check {
+        name: result.name.clone(),
+        passed: result.verdict == Verdict::Passed,
+        duration_ms: result.duration_ms,
+        summary: result.detail.lines().next().unwrap_or_default().to_owned(),
+    };
+    run.events.send(kind).await;
+    Ok((result, tests))
 }
 
-fn read_tests(path: &std::path::Path) -> Result<BTreeMap<String, Verdict>, PipelineError> {
+/// Choices of the tech stack that the pack itself makes true: its own name, its language, its framework.
+fn stack_evidence(toolchain: &Toolchain, document: &SpecDocument) -> Vec<Evidence> {
+    let pack = toolchain.pack();
+    let made_with = |topic: &str| match topic.to_lowercase().as_str() {
+        "target" => Some(pack.name()),
+        "language" => Some(pack.language()),
+        "framework" => Some(pack.framework()),
+        _ => None,
+    };
+    let proof = |choice: &TechChoice| {
+        let made_with = made_with(&choice.topic).filter(|name| name.eq_ignore_ascii_case(choice.choice.trim()))?;
+        Some(Evidence {
+            subject: Subject::Project(format!("tech-stack/{}", choice.topic)),
+            kind: EvidenceKind::Check,
+            source: format!("built by the target pack {} {} with {made_with}", pack.name(), pack.version()),
+            verdict: Verdict::Passed,
+            detail: String::new(),
+        })
+    };
+    document.tech_stack.iter().filter_map(proof).collect()
+}
+
+/// The line coverage in a coverage.py report, in per cent.
+fn line_coverage(path: &Path) -> Option<f64> {
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    report.get("totals")?.get("percent_covered")?.as_f64()
+}
+
+fn read_tests(path: &Path) -> Result<BTreeMap<String, Verdict>, PipelineError> {
     let what = "the test report".to_owned();
     match std::fs::read_to_string(path) {
         Ok(xml) => junit::read(&xml).map_err(|message| PipelineError::Io { what, source: std::io::Error::other(message) }),
@@ -150,7 +214,8 @@ fn test_evidence(
 ) -> Result<Vec<Evidence>, PipelineError> {
     let proof = |proof: crate::generate::Proof| {
         let verdict = *tests.get(&proof.test)?;
-        Some(Evidence { subject: proof.subject, source: format!("test {}", proof.test), verdict, detail: "the test failed".to_owned() })
+        let detail = "the test failed".to_owned();
+        Some(Evidence { subject: proof.subject, kind: EvidenceKind::Test, source: proof.test, verdict, detail })
     };
     Ok(toolchain.pack().proofs(document)?.into_iter().filter_map(proof).collect())
 }
@@ -160,6 +225,10 @@ fn summary(validation: &Validation) -> String {
         validation.compliance.score.map_or_else(|| "nothing verified".to_owned(), |score| format!("compliance {:.0} %", score * 100.0));
     let distinct: BTreeSet<&str> = validation.checks.iter().map(|check| check.name.as_str()).collect();
     format!("{score}, coverage {:.0} %, {}", validation.compliance.coverage * 100.0, counted(distinct.len(), "check"))
+}
+
+fn are(count: usize) -> &'static str {
+    if count == 1 { "is" } else { "are" }
 }
 
 /// `1 unit`, `3 units`.

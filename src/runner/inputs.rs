@@ -31,13 +31,19 @@ impl Inputs {
         Self { fragments, dependencies }
     }
 
+    /// The part of the specification that the unit is made from; null for none.
+    pub fn fragment(&self, unit: &str) -> &Value {
+        self.fragments.get(unit).unwrap_or(&Value::Null)
+    }
+
     /// The units whose files this one builds on, sorted.
     pub fn dependencies(&self, unit: &str) -> &[String] {
         self.dependencies.get(unit).map_or(&[], Vec::as_slice)
     }
 
-    /// The hash of everything that the unit's files depend on. `built` holds the files of its dependencies.
-    pub fn hash(&self, unit: &Task, agent: &dyn Agent, prior: &Prior, built: &BTreeMap<String, Vec<Artifact>>) -> String {
+    /// The hash of everything that the unit's files depend on. `built` holds the files of its dependencies; without an agent it
+    /// is the hash of what one would be given.
+    pub fn hash(&self, unit: &Task, agent: Option<&dyn Agent>, prior: &Prior, built: &BTreeMap<String, Vec<Artifact>>) -> String {
         let outputs: Vec<(&String, Option<String>)> =
             self.dependencies(&unit.key).iter().map(|key| (key, built.get(key).map(|files| output_hash(files)))).collect();
         let prior: Vec<(&String, String)> =
@@ -45,7 +51,7 @@ impl Inputs {
         let input = json!({
             "unit": {"key": unit.key, "files": unit.files, "skills": unit.skills, "criteria": unit.criteria},
             "fragment": self.fragments.get(&unit.key),
-            "agent": {"name": agent.name(), "version": agent.version()},
+            "agent": agent.map(|agent| json!({"name": agent.name(), "version": agent.version()})),
             "dependencies": outputs,
             "prior": prior,
         });

@@ -7,9 +7,10 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::contexts;
 use super::inputs::Inputs;
 use crate::agents::{Agent, Assignment, Work, assign};
-use crate::engine::{ClaimedUnit, ErrorClass, Settled, Settlement, UnitResult};
+use crate::engine::{Claim, ClaimedUnit, ErrorClass, Settled, Settlement, UnitResult};
 use crate::exec::tree::{Tree, check_path};
 use crate::exec::workspace::Workspace;
 use crate::generate::{GeneratedFile, Prior};
@@ -64,7 +65,7 @@ pub async fn perform(shared: &Shared, claimed: ClaimedUnit, stop: &CancellationT
     tell(shared, unit, UnitState::Running, None, None, None).await;
     let timeout = shared.run.config.unit_timeout;
     let attempt = tokio::select! {
-        attempt = tokio::time::timeout(timeout, attempt(shared, unit, stop)) => match attempt {
+        attempt = tokio::time::timeout(timeout, attempt(shared, unit, &claimed.claim, stop)) => match attempt {
             Ok(attempt) => attempt?,
             Err(_) => Attempt::failed(ErrorClass::Timeout, &format!("the unit took longer than {} s", timeout.as_secs())),
         },
@@ -95,9 +96,14 @@ async fn settle(shared: &Shared, unit: &Task, claimed: ClaimedUnit, attempt: Att
     Ok(())
 }
 
-async fn attempt(shared: &Shared, unit: &Task, stop: &CancellationToken) -> Result<Attempt, PipelineError> {
+async fn attempt(shared: &Shared, unit: &Task, claim: &Claim, stop: &CancellationToken) -> Result<Attempt, PipelineError> {
+    let prior = prior_of(unit, &shared.prior);
+    let built = built(shared, unit).await?;
     let agent = match assign(unit, shared.run.generator.as_ref()) {
         Assignment::Waits(waiting) => {
+            // Whoever takes it up later is told what is known now.
+            let input_hash = shared.inputs.hash(unit, None, &prior, &built);
+            contexts::prepare(shared, unit, claim, &input_hash, &built).await?;
             return Ok(Attempt::of(UnitResult::Waiting { reason: format!("{}; {}", waiting.reason, waiting.configure) }));
         }
         Assignment::Agent { agent, reason } => {
@@ -105,9 +111,7 @@ async fn attempt(shared: &Shared, unit: &Task, stop: &CancellationToken) -> Resu
             agent
         }
     };
-    let prior = prior_of(unit, &shared.prior);
-    let built = built(shared, unit).await?;
-    let input_hash = shared.inputs.hash(unit, agent.as_ref(), &prior, &built);
+    let input_hash = shared.inputs.hash(unit, Some(agent.as_ref()), &prior, &built);
     let named = |attempt: Attempt| Attempt { agent: agent.name().to_owned(), input_hash: Some(input_hash.clone()), ..attempt };
     let mut tx = shared.run.tx().await?;
     let earlier = units::find_success(&mut tx, shared.run.submission.spec, &unit.key, &input_hash).await?;

@@ -44,7 +44,7 @@ fn operation(key: &str) -> Subject {
 #[test]
 fn a_router_becomes_a_pattern_for_each_operation_with_its_own_code_and_evidence() {
     let checks = vec![
-        check("ruff-check", None, Verdict::Passed),
+        check("lint", None, Verdict::Passed),
         check("probe/list", Some(operation("GET /authors")), Verdict::Passed),
         check("probe/create", Some(operation("POST /authors")), Verdict::Passed),
         check("tests", Some(Subject::Project("tests".to_owned())), Verdict::Passed),
@@ -52,7 +52,7 @@ fn a_router_becomes_a_pattern_for_each_operation_with_its_own_code_and_evidence(
     let patterns = learned(&[authors(checks)], false);
     let list = patterns.iter().find(|pattern| pattern.kind == PatternKind::Code && pattern.title.starts_with("GET /authors:")).unwrap();
     assert_eq!(list.code, "@router.get(\"/authors\")\ndef list_authors(session: Db) -> Page:\n    return []\n");
-    assert_eq!(list.evidence, ["probe/list", "ruff-check", "tests"]);
+    assert_eq!(list.evidence, ["lint", "probe/list", "tests"]);
     assert!(
         list.text.starts_with("Paginated list endpoint with text search and sorting: GET /authors. Lists author rows."),
         "{}",
@@ -64,14 +64,14 @@ fn a_router_becomes_a_pattern_for_each_operation_with_its_own_code_and_evidence(
 
 #[test]
 fn what_failed_is_a_warning_and_not_a_pattern() {
-    let patterns = learned(&[authors(vec![check("ruff-check", None, Verdict::Failed)])], false);
-    assert_eq!(titles(&patterns), [(PatternKind::Code, false, "Serve Authors failed ruff-check")]);
+    let patterns = learned(&[authors(vec![check("lint", None, Verdict::Failed)])], false);
+    assert_eq!(titles(&patterns), [(PatternKind::Code, false, "Serve Authors failed lint")]);
     assert!(patterns[0].code.contains("[redacted]") && !patterns[0].text.contains("hunter2"), "{}", patterns[0].text);
 }
 
 #[test]
 fn one_broken_operation_does_not_take_the_others_along() {
-    let checks = vec![check("ruff-check", None, Verdict::Passed), check("probe/create", Some(operation("POST /authors")), Verdict::Failed)];
+    let checks = vec![check("lint", None, Verdict::Passed), check("probe/create", Some(operation("POST /authors")), Verdict::Failed)];
     let patterns = learned(&[authors(checks)], false);
     let create: Vec<_> = patterns.iter().filter(|pattern| pattern.title.starts_with("POST /authors")).collect();
     assert_eq!(create.iter().map(|pattern| pattern.success).collect::<Vec<_>>(), [false]);
@@ -81,14 +81,14 @@ fn one_broken_operation_does_not_take_the_others_along() {
 #[test]
 fn nothing_is_called_good_while_a_check_of_the_project_fails_or_none_was_made() {
     let broken = check("tests", Some(Subject::Project("tests".to_owned())), Verdict::Failed);
-    assert_eq!(titles(&learned(&[authors(vec![check("ruff-check", None, Verdict::Passed), broken])], false)), []);
+    assert_eq!(titles(&learned(&[authors(vec![check("lint", None, Verdict::Passed), broken])], false)), []);
     assert_eq!(titles(&learned(&[authors(vec![])], false)), []);
     assert_eq!(titles(&learned(&[authors(vec![check("probe", None, Verdict::Skipped)])], false)), []);
 }
 
 #[test]
 fn a_finished_run_leaves_its_plan() {
-    let patterns = learned(&[authors(vec![check("ruff-check", None, Verdict::Passed)])], true);
+    let patterns = learned(&[authors(vec![check("lint", None, Verdict::Passed)])], true);
     let plan = patterns.iter().find(|pattern| pattern.kind == PatternKind::Sequence).unwrap();
     assert_eq!(plan.title, "Plan of Bookstore");
     assert!(plan.code.contains("wave 1: "), "{}", plan.code);
@@ -97,7 +97,7 @@ fn a_finished_run_leaves_its_plan() {
 #[test]
 fn learning_the_same_run_twice_gives_the_same_ids_and_no_two_patterns_share_one() {
     let (_, plan) = bookstore();
-    let unit = |key: &str| UnitResult { key: key.to_owned(), ..authors(vec![check("ruff-check", None, Verdict::Passed)]) };
+    let unit = |key: &str| UnitResult { key: key.to_owned(), ..authors(vec![check("lint", None, Verdict::Passed)]) };
     let units: Vec<UnitResult> = plan.units().map(|task| unit(&task.key)).collect();
     let (first, second) = (learned(&units, true), learned(&units, true));
     let ids = |patterns: &[Pattern]| patterns.iter().map(|pattern| pattern.id).collect::<BTreeSet<_>>();

@@ -1,6 +1,7 @@
 //! The one binary of integration tests.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod contexts;
 mod contract;
 mod environment;
 mod exec;

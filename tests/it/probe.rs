@@ -40,6 +40,7 @@ fn plan(dir: &Path, document: &SpecDocument, bug: &str) -> ServicePlan {
         env: [("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())].into(),
         readable: vec![PathBuf::from(prefix)],
         ready_path: "/ready".to_owned(),
+        live_path: "/ready".to_owned(),
         openapi_path: "/openapi.json".to_owned(),
         wall: Duration::from_mins(5),
         supervisor: Some(PathBuf::from(env!("CARGO_BIN_EXE_specwave"))),

@@ -42,6 +42,7 @@ async fn check(document: &SpecDocument) {
         env: commands.environment.clone(),
         readable: environment.readable.clone(),
         ready_path: commands.health_ready.clone(),
+        live_path: commands.health_live.clone(),
         openapi_path: commands.openapi.clone(),
         wall: Duration::from_mins(10),
         supervisor,

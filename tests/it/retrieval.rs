@@ -68,7 +68,7 @@ fn patterns(spec: &str) -> Vec<Pattern> {
     let pack = TargetPack::load("fastapi").unwrap();
     let plan = plan::build(&doc, &analyze::analyze(&doc), &pack.blueprints(&doc).unwrap(), None).unwrap();
     let check = CheckResult {
-        name: "ruff-check".to_owned(),
+        name: "lint".to_owned(),
         subject: None,
         verdict: Verdict::Passed,
         command: String::new(),

@@ -14,7 +14,7 @@ fn data_dir() -> PathBuf {
     if root { PathBuf::from("/var/lib/specwave/tests-run") } else { cache().join("tests-run") }
 }
 
-fn specwave(arguments: &[&str]) -> Command {
+pub(crate) fn specwave(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_specwave"));
     command.args(arguments).env("SPECWAVE_DATA_DIR", data_dir()).env("SPECWAVE_LEASE_SECS", "5").stdin(Stdio::null());
     command
@@ -25,7 +25,7 @@ fn example(name: &str) -> String {
 }
 
 /// The last line of `--json` is the report.
-fn report(output: &Output) -> Value {
+pub(crate) fn report(output: &Output) -> Value {
     let text = String::from_utf8_lossy(&output.stdout);
     let last = text.lines().last().unwrap_or_default();
     serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {last}\n{}", String::from_utf8_lossy(&output.stderr)))
@@ -35,7 +35,7 @@ fn run(out: &Path, name: &str) -> Output {
     specwave(&["run", &example("bookstore.md"), "--out", &out.to_string_lossy(), "--name", name, "--json"]).output().unwrap()
 }
 
-fn units(report: &Value, state: &str) -> usize {
+pub(crate) fn units(report: &Value, state: &str) -> usize {
     report["units"].as_array().unwrap().iter().filter(|unit| unit["state"] == state).count()
 }
 

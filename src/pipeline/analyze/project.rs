@@ -8,20 +8,8 @@ use super::words::{any_stem, numbers};
 
 /// The names that `Subject::Project` takes when a demand on the whole project is linked to its check. Evidence with the
 /// same name proves it; without such evidence it stays unverified.
-pub const PROJECT_CHECKS: &[&str] = &[
-    "paging",
-    "logs",
-    "health",
-    "errors",
-    "tests",
-    "types",
-    "lint",
-    "format",
-    "documentation",
-    "migrations",
-    "configuration",
-    "container",
-];
+pub const PROJECT_CHECKS: &[&str] =
+    &["paging", "logs", "health", "errors", "tests", "types", "lint", "format", "documentation", "migrations", "configuration"];
 
 /// A check and the words of a demand that it covers: one of each group.
 struct Check {
@@ -62,7 +50,6 @@ const CHECKS: &[Check] = &[
         groups: &[&["environment"], &["variable", "variables", "configured", "configuration", "settings"]],
         because: "the service is started with settings from its environment",
     },
-    Check { name: "container", groups: &[&["docker", "container", "dockerfile"]], because: "the container file is checked" },
 ];
 
 /// The least line coverage, in per cent, that the tests demand; a demand for more is not covered by them.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::{Subject, Verdict};
-use crate::pipeline::compliance::Evidence;
+use crate::pipeline::compliance::{Evidence, EvidenceKind};
 
 /// One request and the judgement of its answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +55,8 @@ pub struct ProbeReport {
     pub calls: Vec<ProbeCall>,
     /// The service's own description.
     pub description_checks: Vec<DescriptionCheck>,
+    /// What was seen of the service as a whole: log, pages, errors, health, settings.
+    pub conventions: Vec<Evidence>,
     /// How the service's process was confined, in words.
     pub confinement: String,
     /// The end of what the service printed.
@@ -73,13 +75,14 @@ impl ProbeReport {
         let calls = self.calls.iter().flat_map(|call| {
             let answer = call.status.map_or("did not answer".to_owned(), |status| format!("answered {status}"));
             let source = match call.verdict {
-                Verdict::Skipped => format!("probe: {} ({}) was skipped", call.operation, call.case),
-                _ => format!("probe: {} {} {answer} ({})", call.method, call.path, call.case),
+                Verdict::Skipped => format!("{} ({}) was skipped", call.operation, call.case),
+                _ => format!("{} {} {answer} ({})", call.method, call.path, call.case),
             };
             let detail =
                 if call.verdict == Verdict::Failed { format!("{}, expected {}", call.detail, call.expected) } else { call.detail.clone() };
             call.subjects.iter().map(move |subject| Evidence {
                 subject: subject.clone(),
+                kind: EvidenceKind::Call,
                 source: source.clone(),
                 verdict: call.verdict,
                 detail: detail.clone(),
@@ -87,10 +90,11 @@ impl ProbeReport {
         });
         let checks = self.description_checks.iter().map(|check| Evidence {
             subject: check.subject.clone(),
-            source: format!("the service's own description: {}", check.place),
+            kind: EvidenceKind::Description,
+            source: format!("described: {}", check.place),
             verdict: check.verdict,
             detail: check.detail.clone(),
         });
-        calls.chain(checks).collect()
+        calls.chain(checks).chain(self.conventions.iter().cloned()).collect()
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::client::Answer;
 use super::condition::{Row, compare, present};
+use super::conventions::{ONE_ROW_A_PAGE, SECOND_PAGE};
 use super::creating::New;
 use super::judge::Expect;
 use super::samples::{refused, resolve};
@@ -113,7 +114,7 @@ impl<'d> Walk<'d> {
 
     async fn pages(&mut self, operation: &'d Operation, list: &'d ListBehaviour, row: &Row) {
         let Some(paging) = &list.paging else { return };
-        let mut attempt = Try::new(operation, "one row a page", Expect::Success).about(row);
+        let mut attempt = Try::new(operation, ONE_ROW_A_PAGE, Expect::Success).about(row);
         attempt.query = vec![(paging.limit.clone(), "1".to_owned())];
         let Some(first) = self.succeed(attempt).await else { return };
         let items_of_first = items(list, &first);
@@ -121,7 +122,7 @@ impl<'d> Walk<'d> {
             self.fail_last(format!("holds {} rows although one was asked for", items_of_first.len()), None);
         }
         if let Some(offset) = &paging.offset {
-            let mut attempt = Try::new(operation, "the second page", Expect::Success).about(row);
+            let mut attempt = Try::new(operation, SECOND_PAGE, Expect::Success).about(row);
             let second = if paging.pages { "2" } else { "1" };
             attempt.query = vec![(paging.limit.clone(), "1".to_owned()), (offset.clone(), second.to_owned())];
             if let Some(answer) = self.succeed(attempt).await

@@ -9,6 +9,7 @@ mod call;
 mod changing;
 mod client;
 mod condition;
+mod conventions;
 mod creating;
 mod deleting;
 mod description;
@@ -48,11 +49,18 @@ pub async fn probe(document: &SpecDocument, plan: &ServicePlan, cancel: &Cancell
         () = cancel.cancelled() => true,
     };
     let (ready_ms, calls) = (running.ready_ms, walk.calls);
-    let (confinement, log) = running.stop().await;
+    let stopped = running.stop(&plan.live_path).await;
     if cancelled {
         return Err(ProbeError::Cancelled);
     }
-    Ok(ProbeReport { ready_ms, calls, description_checks, confinement, log })
+    let seen = conventions::Seen {
+        migrated: !plan.migrate.is_empty(),
+        database_bytes: stopped.database_bytes,
+        live_status: stopped.live_status,
+        log: &stopped.errors,
+    };
+    let conventions = conventions::evidence(document, &calls, &description_checks, &seen);
+    Ok(ProbeReport { ready_ms, calls, description_checks, conventions, confinement: stopped.confinement, log: stopped.log })
 }
 
 /// Every operation of every entity, those that others refer to first, then what nobody has implemented.

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Payload};
+use crate::exec::capture::Captured;
 use crate::exec::{self, Command, Confinement, Exit, Finished, Limits, Network, Service};
 use crate::model::Method;
 
@@ -22,6 +23,8 @@ const ASK_EVERY: Duration = Duration::from_millis(25);
 const PORTS_MAX: u32 = 3;
 /// How much of what the service printed is kept, in characters.
 const LOG_CHARS_MAX: usize = 8_000;
+/// How much of each stream is captured; enough for one line of log for each call of a large specification.
+const CAPTURE_BYTES_MAX: usize = 4 << 20;
 
 /// How to start the service. In arguments and environment `{port}` stands for the port and `{database}` for the path of a
 /// fresh, empty SQLite file.
@@ -39,6 +42,8 @@ pub struct ServicePlan {
     pub readable: Vec<PathBuf>,
     /// The path that answers 200 when the service can work.
     pub ready_path: String,
+    /// The path that answers 200 while the process serves requests.
+    pub live_path: String,
     /// The path of the service's own OpenAPI document.
     pub openapi_path: String,
     /// How long everything may take.
@@ -127,17 +132,34 @@ pub(super) struct Running {
     pub(super) ready_ms: u64,
     service: Service,
     /// Holds the database.
-    _scratch: TempDir,
+    scratch: TempDir,
+}
+
+/// What is left of a service that was stopped.
+pub(super) struct Stopped {
+    /// How it was confined.
+    pub(super) confinement: String,
+    /// What it printed last, or why it could not be stopped gently.
+    pub(super) log: String,
+    /// Everything that it wrote to standard error.
+    pub(super) errors: Captured,
+    /// Size of its database.
+    pub(super) database_bytes: Option<u64>,
+    /// What its liveness path answered just before.
+    pub(super) live_status: Option<u16>,
 }
 
 impl Running {
-    /// Ends the process group; says how it was confined and what it printed last.
-    pub(super) async fn stop(self) -> (String, String) {
+    /// Asks once more whether it lives, then ends the process group.
+    pub(super) async fn stop(self, live_path: &str) -> Stopped {
+        let (live, _) = self.client.send(Method::Get, live_path, &[], &Payload::None).await;
         let confinement = self.service.tier().to_string();
-        match self.service.stop().await {
-            Ok(finished) => (confinement, finished.output(LOG_CHARS_MAX)),
-            Err(error) => (confinement, format!("the service could not be stopped gently: {error}")),
-        }
+        let (log, errors) = match self.service.stop().await {
+            Ok(finished) => (finished.output(LOG_CHARS_MAX), finished.stderr),
+            Err(error) => (format!("the service could not be stopped gently: {error}"), Captured::default()),
+        };
+        let database_bytes = database(self.scratch.path()).metadata().ok().map(|metadata| metadata.len());
+        Stopped { confinement, log, errors, database_bytes, live_status: live.ok().map(|answer| answer.status) }
     }
 }
 
@@ -171,7 +193,7 @@ async fn start_once(plan: &ServicePlan, cancel: &CancellationToken) -> Result<Ru
     let service = exec::start(&start).await.map_err(|source| ProbeError::Exec { step: "start command", source })?;
     let service = until_ready(plan, &client, service, cancel).await?;
     let ready_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(Running { client, ready_ms, service, _scratch: scratch })
+    Ok(Running { client, ready_ms, service, scratch })
 }
 
 fn migrated(finished: &Finished) -> Result<(), ProbeError> {
@@ -182,8 +204,12 @@ fn migrated(finished: &Finished) -> Result<(), ProbeError> {
     }
 }
 
+fn database(scratch: &Path) -> PathBuf {
+    scratch.join("probe.db")
+}
+
 fn command(plan: &ServicePlan, argv: &[String], scratch: &Path, port: u16) -> Command {
-    let database = scratch.join("probe.db").to_string_lossy().into_owned();
+    let database = database(scratch).to_string_lossy().into_owned();
     let fill = |text: &String| text.replace("{port}", &port.to_string()).replace("{database}", &database);
     let mut command = Command::new(argv.iter().map(fill), &plan.dir);
     command.env = plan.env.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
@@ -192,7 +218,7 @@ fn command(plan: &ServicePlan, argv: &[String], scratch: &Path, port: u16) -> Co
     command.writable = vec![scratch.to_owned()];
     command.network = Network::Ports(vec![port]);
     command.confinement = Confinement::Available;
-    command.limits = Limits { wall: plan.wall, output_bytes: 64 << 10, ..Limits::default() };
+    command.limits = Limits { wall: plan.wall, output_bytes: CAPTURE_BYTES_MAX, ..Limits::default() };
     command.supervisor.clone_from(&plan.supervisor);
     command
 }

@@ -247,7 +247,7 @@ fn pattern(run: RunId, title: &str) -> Pattern {
         success: true,
         run,
         unit_key: "api/GET /books".to_owned(),
-        evidence: vec!["ruff-check".to_owned()],
+        evidence: vec!["lint".to_owned()],
     }
 }
 

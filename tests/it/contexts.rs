@@ -1,0 +1,64 @@
+//! What is told about a unit that no generator can build: similar work that earlier runs proved, within a budget.
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::run::{report, specwave, units};
+
+const LIBRARY: &str = "# Library
+
+## Tech stack
+
+- Target: fastapi
+
+## Entities
+
+### Title
+
+| field | type | rules |
+| --- | --- | --- |
+| name | string | required, length 1..200 |
+| status | enum(shelf, lent) | required, default shelf |
+
+## Endpoints
+
+| method | path | purpose | entity |
+| --- | --- | --- | --- |
+| GET | /titles | list; filter status; search name; sort name | Title |
+| GET | /titles/recommended | list recommended titles; filter status; search name; sort name | Title |
+";
+
+fn run(scratch: &TempDir, name: &str) -> Value {
+    let spec = scratch.path().join("library.md");
+    std::fs::write(&spec, LIBRARY).unwrap();
+    let out = scratch.path().join(name);
+    let output = specwave(&["run", &spec.to_string_lossy(), "--out", &out.to_string_lossy(), "--name", name, "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    report(&output)
+}
+
+#[test]
+fn what_an_earlier_run_proved_is_told_about_similar_work() {
+    let scratch = TempDir::new().unwrap();
+    let first = run(&scratch, &format!("library-{}", std::process::id()));
+    assert_eq!((&first["state"], units(&first, "waiting")), (&Value::from("partial"), 1), "{first:#}");
+
+    let second = run(&scratch, &format!("library-{}-b", std::process::id()));
+    let unit = second["units"].as_array().unwrap().iter().find(|unit| unit["state"] == "waiting").unwrap();
+    assert_eq!(unit["key"], "api/GET /titles/recommended#implement");
+    let context = &unit["context"];
+    assert!(context["bytes"].as_u64().unwrap() <= context["bytes_max"].as_u64().unwrap(), "{context}");
+    let shown: Vec<&str> = context["patterns"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(!shown.is_empty(), "{unit:#}");
+
+    let titles = |id: &&str| {
+        let shown = specwave(&["patterns", "show", id, "--json"]).output().unwrap();
+        let row: Value = serde_json::from_slice(&shown.stdout).unwrap();
+        (row["pattern"]["title"].as_str().unwrap().to_owned(), row["uses"].as_u64().unwrap())
+    };
+    let titles: Vec<(String, u64)> = shown.iter().map(titles).collect();
+    assert!(titles.iter().any(|(title, _)| title.starts_with("GET /titles")), "{titles:?}");
+    assert!(titles.iter().all(|(_, uses)| *uses > 0), "{titles:?}");
+    let generated = second["units"].as_array().unwrap().iter().filter(|unit| unit["state"] == "succeeded");
+    assert!(generated.into_iter().all(|unit| unit["context"].is_null()), "generators read the specification itself");
+}
