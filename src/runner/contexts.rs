@@ -83,7 +83,7 @@ async fn assemble(
         patterns: similar,
         level: Some(level),
     });
-    serde_json::to_vec(&context).map_err(|error| StoreError::corrupt("context", &error.to_string()))
+    serde_json::to_vec(&context).map_err(|error| StoreError::corrupt("context", error.to_string()))
 }
 
 /// The text files that the unit's dependencies left behind.

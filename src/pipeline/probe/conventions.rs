@@ -37,7 +37,7 @@ pub(super) fn evidence(document: &SpecDocument, calls: &[ProbeCall], description
         seen.database_bytes.filter(|bytes| *bytes > 0).map(|bytes| {
             passed("configuration", format!("the service kept its rows in the database that DATABASE_URL named ({bytes} bytes)"))
         }),
-        seen.live_status.map(|status| health(status)),
+        seen.live_status.map(health),
         documentation(descriptions),
         errors(calls),
         paging(document, calls),
