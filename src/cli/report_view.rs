@@ -11,6 +11,8 @@ use crate::model::{RunState, Severity, UnitState, Verdict};
 use crate::pipeline::compliance::{Compliance, Judgement, Standing};
 use crate::pipeline::validate::counted;
 
+/// Unmet requirements that the end of a run names; the report has them all.
+const UNMET_SHOWN_MAX: usize = 20;
 const BOLD: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -20,13 +22,9 @@ const QUIET: Style = Style::new().dimmed();
 /// Prints the whole report.
 pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
     let style = state_style(report.state);
-    anstream::println!(
-        "{BOLD}{}{BOLD:#} version {} on {}: {style}{}{style:#}",
-        report.title,
-        report.spec_version,
-        report.target,
-        report.state.as_str()
-    );
+    // Where nothing can be generated, as from prose, the target says nothing.
+    let target = if report.units.iter().any(|unit| unit.agent.is_some()) { format!(" on {}", report.target) } else { String::new() };
+    anstream::println!("{BOLD}{}{BOLD:#} version {}{target}: {style}{}{style:#}", report.title, report.spec_version, report.state.as_str());
     anstream::println!("run {} · {}", report.run, report.summary);
     section("Phases");
     print_phases(&report.phases);
@@ -59,14 +57,15 @@ pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
 pub fn print_ending(report: &RunReport, compliance: Option<&Compliance>) {
     if let Some(compliance) = compliance {
         anstream::println!("{}", compliance_line(compliance));
-        for judgement in compliance.unmet() {
+        for judgement in compliance.unmet().take(UNMET_SHOWN_MAX) {
             print_judgement(judgement);
         }
+        let more = compliance.unmet().count().saturating_sub(UNMET_SHOWN_MAX);
+        if more > 0 {
+            anstream::println!("  and {more} more");
+        }
     }
-    for unit in report.units.iter().filter(|unit| matches!(unit.state, UnitState::Waiting | UnitState::Failed | UnitState::Blocked)) {
-        let reason = unit.evidence.first().map(String::as_str).unwrap_or_default();
-        anstream::println!("  {CARE}{}{CARE:#} {}: {reason}", unit.state.as_str(), unit.key);
-    }
+    print_unfinished(&report.units);
     if report.tree_hash.is_some() {
         anstream::println!("files   {}", report.out);
         if !report.start.is_empty() {
@@ -75,6 +74,22 @@ pub fn print_ending(report: &RunReport, compliance: Option<&Compliance>) {
         }
     }
     anstream::println!("report  specwave report {}", report.run);
+}
+
+/// The units that were not built, those with the same reason together.
+fn print_unfinished(units: &[UnitReport]) {
+    let mut reasons: Vec<(UnitState, &str, Vec<&str>)> = Vec::new();
+    for unit in units.iter().filter(|unit| matches!(unit.state, UnitState::Waiting | UnitState::Failed | UnitState::Blocked)) {
+        let reason = unit.evidence.first().map(String::as_str).unwrap_or_default();
+        match reasons.iter_mut().find(|(state, known, _)| *state == unit.state && *known == reason) {
+            Some((.., keys)) => keys.push(&unit.key),
+            None => reasons.push((unit.state, reason, vec![&unit.key])),
+        }
+    }
+    for (state, reason, keys) in reasons {
+        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        anstream::println!("  {CARE}{}{CARE:#} {}{reason}", state.as_str(), keys.join(", "));
+    }
 }
 
 fn section(title: &str) {

@@ -24,7 +24,7 @@ pub(super) fn fit(sections: Vec<Blueprint>) -> (Vec<Blueprint>, Vec<Finding>) {
     let mut fitted: Vec<Blueprint> = Vec::new();
     for section in sections {
         match fitted.last_mut() {
-            Some(last) if section.criteria.len() < CRITERIA_MIN && last.criteria.len() < CRITERIA_MAX && last.phase == section.phase => {
+            Some(last) if trivial(&section) && last.criteria.len() < CRITERIA_MAX && last.phase == section.phase => {
                 let message = format!("“{}” is too small for a task and joins “{}”", section.title, last.title);
                 findings.push(Finding::info("unit-merged", message, section.position, "nothing is lost; add detail to keep it apart"));
                 let separator = if last.description.is_empty() { "" } else { " " };
@@ -37,6 +37,12 @@ pub(super) fn fit(sections: Vec<Blueprint>) -> (Vec<Blueprint>, Vec<Finding>) {
     }
     let split = fitted.into_iter().flat_map(|section| split(section, &mut findings)).collect();
     (split, findings)
+}
+
+/// Too small for a task of its own, unless the document counts it as one: `US-2: Presets`, `3. Export`.
+fn trivial(section: &Blueprint) -> bool {
+    let numbered = section.title.split_once([':', '.']).is_some_and(|(number, _)| number.ends_with(|last: char| last.is_ascii_digit()));
+    section.criteria.len() < CRITERIA_MIN && !numbered
 }
 
 fn split(section: Blueprint, findings: &mut Vec<Finding>) -> Vec<Blueprint> {
@@ -185,5 +191,12 @@ mod tests {
         check(&[CRITERIA_MAX], &[CRITERIA_MAX], &[]);
         check(&[CRITERIA_MAX + 1], &[7, 6], &["unit-split"]);
         check(&[CRITERIA_MAX, 1], &[CRITERIA_MAX, 1], &[]);
+    }
+
+    #[test]
+    fn sections_with_a_number_of_their_own_stay_apart() {
+        let (fitted, findings) = fit(vec![section("US-1: Loop", 1), section("US-2: Presets", 1), section("Notes", 1)]);
+        let titles: Vec<&str> = fitted.iter().map(|section| section.title.as_str()).collect();
+        assert_eq!((titles, findings.len()), (vec!["US-1: Loop", "US-2: Presets"], 1));
     }
 }
