@@ -306,7 +306,8 @@ fn rules(project: &Project<'_>, names: &EntityNames<'_>, table: &mut Table) {
             _ => None,
         };
         if let Some(sql) = sql {
-            table.checks.push(Check { name: short(&format!("ck_{}_{}", table.name, rule.ident)), sql });
+            let rule_name = rule.ident.strip_prefix(&format!("{}_", names.entity.ident)).unwrap_or(&rule.ident);
+            table.checks.push(Check { name: short(&format!("ck_{}_{rule_name}", table.name)), sql });
         }
     }
 }

@@ -10,8 +10,8 @@ use super::{field, rule_hint};
 use crate::model::rule::Condition;
 use crate::model::{Behaviour, Entity, FieldType, Finding, Position, Rule, RuleKind};
 
-/// Most characters of a rule's identifier.
-const RULE_IDENT_CHARS_MAX: usize = 40;
+/// Most characters of a rule's identifier: nearly every rule keeps all of its words.
+const RULE_IDENT_CHARS_MAX: usize = 72;
 
 /// A bullet of the rules section, read.
 #[derive(Debug, PartialEq)]
