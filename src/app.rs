@@ -106,6 +106,7 @@ impl App {
             events,
             stop,
             told: Arc::default(),
+            begun: Arc::default(),
             tools: Arc::new(OnceCell::new()),
         })
     }

@@ -1,4 +1,4 @@
-//! `specwave logs RUN [UNIT]`: attempts, checks and what they printed; the log of whatever ran.
+//! `specwave logs RUN [UNIT]`: the attempts at units, then the checks of the whole project, with what each printed.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,9 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Failure, Global, output, select};
 use crate::app;
-use crate::model::Actor;
+use crate::engine::{Engine, EngineOptions};
+use crate::model::{Actor, CheckResult};
+use crate::pipeline::report;
 use crate::store::postgres::attempts::{self, AttemptRow};
 
 /// Show attempts, checks and what they printed.
@@ -15,7 +17,7 @@ use crate::store::postgres::attempts::{self, AttemptRow};
 pub struct LogsArgs {
     /// The run: its id, the end of one, or the specification's name [default: the newest]
     run: Option<String>,
-    /// Only units whose key contains this
+    /// Only units and checks whose name contains this
     unit: Option<String>,
     /// Print JSON
     #[arg(long)]
@@ -30,16 +32,33 @@ pub async fn run(args: LogsArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let read = async {
         let row = select::run(&postgres, organization, args.run.as_deref()).await?;
         let mut tx = postgres.tenant(organization).await?;
-        anyhow::Ok(attempts::list(&mut tx, row.id, None).await?)
+        let attempts = attempts::list(&mut tx, row.id, None).await?;
+        tx.commit().await?;
+        let engine = Engine::new(postgres.clone(), EngineOptions::default());
+        let report = report::of_run(&postgres, &engine, organization, row.id).await?;
+        anyhow::Ok((attempts, report.checks))
     }
     .await;
     postgres.close().await.map_err(|error| Failure::database(&error))?;
-    let wanted = |attempt: &AttemptRow| args.unit.as_ref().is_none_or(|part| attempt.key.contains(part.as_str()));
-    let attempts: Vec<AttemptRow> = read?.into_iter().filter(wanted).collect();
+    let (mut attempts, mut checks) = read?;
+    if let Some(part) = &args.unit {
+        attempts.retain(|attempt| attempt.key.contains(part.as_str()));
+        checks.retain(|check| check.name.contains(part.as_str()));
+        if attempts.is_empty() && checks.is_empty() {
+            return Err(Failure::usage(format!("no unit or check whose name contains {part:?} was tried in this run"))
+                .hint("`specwave report RUN` lists the units")
+                .into());
+        }
+    }
     if args.json {
-        output::print_json(&attempts.iter().map(document).collect::<Vec<_>>())?;
+        let documents = json!({"attempts": attempts.iter().map(document).collect::<Vec<_>>(), "checks": checks});
+        output::print_json(&documents)?;
     } else {
         attempts.iter().for_each(print);
+        checks.iter().for_each(print_check);
+        if attempts.is_empty() && checks.is_empty() {
+            anstream::eprintln!("nothing was tried in this run yet");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -53,18 +72,22 @@ fn print(attempt: &AttemptRow) {
         attempt.outcome,
         if attempt.agent.is_empty() { "nobody" } else { &attempt.agent }
     );
-    if !attempt.error.is_empty() {
-        anstream::println!("  {}", attempt.error.replace('\n', "\n  "));
-    }
-    for check in &attempt.checks {
-        let verdict = format!("{:?}", check.verdict).to_lowercase();
-        anstream::println!("  {verdict:7} {} ({} ms)  $ {}", check.name, check.duration_ms, check.command);
-        if verdict == "failed" {
-            anstream::println!("    {}", check.detail.replace('\n', "\n    "));
-        }
+    // The log of what ran says the rest of it.
+    let error = if attempt.log.is_empty() { attempt.error.as_str() } else { attempt.error.lines().next().unwrap_or_default() };
+    if !error.is_empty() {
+        anstream::println!("  {}", error.replace('\n', "\n  "));
     }
     if !attempt.log.is_empty() {
-        anstream::println!("  {}", attempt.log.replace('\n', "\n  "));
+        anstream::println!("  {}", attempt.log.trim_end().replace('\n', "\n  "));
+    }
+}
+
+fn print_check(check: &CheckResult) {
+    let bold = anstyle::Style::new().bold();
+    let verdict = format!("{:?}", check.verdict).to_lowercase();
+    anstream::println!("{bold}{}{bold:#} {verdict} in {} ms\n  $ {}", check.name, check.duration_ms, check.command);
+    if !check.detail.is_empty() {
+        anstream::println!("  {}", check.detail.trim_end().replace('\n', "\n  "));
     }
 }
 

@@ -20,6 +20,7 @@ use crate::store::postgres::specs::NewSpec;
 
 /// Build a specification.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct RunArgs {
     /// The specification; - reads stdin
     spec: String,
@@ -38,6 +39,9 @@ pub struct RunArgs {
     /// Units that are worked on at once
     #[arg(short, long, value_name = "N")]
     concurrency: Option<u16>,
+    /// Start a wave only when the one before it is finished
+    #[arg(long)]
+    strict_waves: bool,
     /// Replace edited and foreign files in the output directory
     #[arg(long)]
     force: bool,
@@ -51,8 +55,9 @@ pub struct RunArgs {
 
 /// Runs the command.
 pub async fn run(args: RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    let flags = args.concurrency.map(|count| ("run.concurrency", toml::Value::Integer(i64::from(count))));
-    let config = Arc::new(global.config(flags.into_iter().collect())?);
+    let concurrency = args.concurrency.map(|count| ("run.concurrency", toml::Value::Integer(i64::from(count))));
+    let strict_waves = args.strict_waves.then_some(("run.strict_waves", toml::Value::Boolean(true)));
+    let config = Arc::new(global.config(concurrency.into_iter().chain(strict_waves).collect())?);
     let content = plan::read_input(&args.spec)?;
     let format = args.format.map(SpecFormat::from);
     let document = read(&args.spec, &content, format)?;

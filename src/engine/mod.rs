@@ -44,7 +44,7 @@ pub use units::Claimed;
 
 pub use crate::store::postgres::reopen::ReopenedUnit;
 pub use crate::store::postgres::runs::RunRow;
-pub use crate::store::postgres::units::{Claim, ClaimedUnit, UnitRow};
+pub use crate::store::postgres::units::{Claim, ClaimedUnit, Dispatch, UnitRow};
 
 use crate::model::{RunId, RunState, WorkerId};
 use crate::store::postgres::presence::Presence;

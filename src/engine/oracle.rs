@@ -17,7 +17,7 @@ async fn concurrent_claimers_never_get_the_same_unit() {
         tasks.spawn(async move {
             let mut claimed = Vec::new();
             loop {
-                let units = engine.claim(ORGANIZATION, run, 7).await.unwrap().units;
+                let units = engine.claim(ORGANIZATION, run, 7, Dispatch::Readiness).await.unwrap().units;
                 if units.is_empty() {
                     return claimed;
                 }

@@ -89,7 +89,12 @@ impl Bench {
     }
 
     pub(super) async fn claim(&self, max: u32) -> Vec<ClaimedUnit> {
-        self.engine.claim(ORGANIZATION, self.run, max).await.unwrap().units
+        self.engine.claim(ORGANIZATION, self.run, max, Dispatch::Readiness).await.unwrap().units
+    }
+
+    /// What is handed out when waves are barriers.
+    pub(super) async fn claim_in_waves(&self, max: u32) -> Vec<ClaimedUnit> {
+        self.engine.claim(ORGANIZATION, self.run, max, Dispatch::Waves).await.unwrap().units
     }
 
     pub(super) async fn claim_one(&self) -> ClaimedUnit {

@@ -89,7 +89,7 @@ async fn transient_failures_are_repeated_and_others_block_what_waits() {
     assert_eq!(unit.claim.attempt, 2);
     assert_eq!(bench.fail(&unit, ErrorClass::Transient).await, Settled::Now(UnitState::Failed));
     assert_eq!(bench.states().await, "a:failed b:blocked c:blocked d:blocked");
-    let outlook = bench.engine.claim(ORGANIZATION, bench.run, 5).await.unwrap().outlook.unwrap();
+    let outlook = bench.engine.claim(ORGANIZATION, bench.run, 5, Dispatch::Readiness).await.unwrap().outlook.unwrap();
     assert_eq!((outlook.running, outlook.next_due), (0, None));
     let reopened = bench.engine.reopen(&bench.actor, bench.run, &["a".to_owned()], "mended").await.unwrap();
     assert_eq!(reopened.len(), 4);
@@ -108,7 +108,7 @@ async fn a_retry_is_due_by_the_clock_of_the_database() {
     let bench = Bench { engine: patient, ..bench };
     let unit = bench.claim_one().await;
     bench.fail(&unit, ErrorClass::Transient).await;
-    let claimed = bench.engine.claim(ORGANIZATION, bench.run, 1).await.unwrap();
+    let claimed = bench.engine.claim(ORGANIZATION, bench.run, 1, Dispatch::Readiness).await.unwrap();
     assert_eq!(claimed.units, []);
     assert!(claimed.outlook.unwrap().next_due.unwrap() > Duration::ZERO);
     database::make_retries_due(bench.engine.store()).await;
@@ -272,7 +272,7 @@ async fn another_organization_sees_neither_the_run_nor_its_units() {
     let other = database::other_organization(bench.engine.store()).await;
     assert!(matches!(bench.engine.snapshot(other, bench.run).await, Err(EngineError::NoSuchRun { .. })));
     assert!(matches!(bench.engine.drive(other, bench.run).await, Err(EngineError::NoSuchRun { .. })));
-    assert_eq!(bench.engine.claim(other, bench.run, 5).await.unwrap().units, []);
+    assert_eq!(bench.engine.claim(other, bench.run, 5, Dispatch::Readiness).await.unwrap().units, []);
     assert_eq!(bench.engine.heartbeat(other, &[unit.claim]).await.unwrap(), [unit.claim]);
     let result = UnitResult::Succeeded { artifacts: Vec::new() };
     let stolen = Settlement { claim: unit.claim, result, agent: String::new(), input_hash: None, checks: Vec::new(), log: String::new() };
@@ -332,4 +332,28 @@ async fn a_thousand_units_in_twenty_layers_run_to_the_end() {
     println!("1,000 units in 20 layers: {} ms", started.elapsed().as_millis());
     assert_eq!(bench.wrong_counters().await, Vec::<String>::new());
     assert_eq!(bench.engine.snapshot(ORGANIZATION, bench.run).await.unwrap().counts, [(UnitState::Succeeded, 1_000)].into());
+}
+
+#[tokio::test]
+async fn a_wave_waits_for_the_one_before_it_when_waves_are_barriers() {
+    // a and b are wave 1, c (behind a) and d (behind b) wave 2, e (behind c) wave 3.
+    let mut plan = plan(&[("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 1)], &[("c", "a"), ("d", "b"), ("e", "c")]);
+    for (task, wave) in plan.tasks.iter_mut().zip([1, 1, 2, 2, 3]) {
+        task.wave = Some(wave);
+    }
+    let bench = Bench::new(&plan).await;
+    let keys = |units: &[ClaimedUnit]| units.iter().map(|unit| unit.key.clone()).collect::<Vec<_>>();
+    let first = bench.claim_in_waves(9).await;
+    assert_eq!(keys(&first), ["a", "b"]);
+    bench.succeed(&first[0]).await;
+    assert_eq!(bench.states().await, "a:succeeded b:running c:ready d:pending e:pending");
+    assert_eq!(bench.claim_in_waves(9).await, [], "b is still running, so c of the next wave waits");
+    bench.fail(&first[1], ErrorClass::Transient).await;
+    let again = bench.claim_in_waves(9).await;
+    assert_eq!(keys(&again), ["b"], "a second try belongs to its wave");
+    bench.settle(&again[0], UnitResult::Waiting { reason: "needs a model".to_owned() }).await;
+    let second = bench.claim_in_waves(9).await;
+    assert_eq!(keys(&second), ["c"], "d can only wait for somebody's help, and holds up nothing");
+    bench.succeed(&second[0]).await;
+    assert_eq!(keys(&bench.claim_in_waves(9).await), ["e"]);
 }

@@ -1,6 +1,6 @@
 //! Claiming units, and keeping claims alive.
 
-use super::{Claim, ClaimedUnit, Engine, EngineError};
+use super::{Claim, ClaimedUnit, Dispatch, Engine, EngineError};
 use crate::model::{Artifact, AttemptId, OrganizationId, RunId, SpecId};
 use crate::store::postgres::units::{self, Outlook};
 
@@ -16,9 +16,9 @@ pub struct Claimed {
 
 impl Engine {
     /// Takes up to `max` ready units of a running run. Concurrent claimers never get the same unit and never wait for each other.
-    pub async fn claim(&self, organization: OrganizationId, run: RunId, max: u32) -> Result<Claimed, EngineError> {
+    pub async fn claim(&self, organization: OrganizationId, run: RunId, max: u32, dispatch: Dispatch) -> Result<Claimed, EngineError> {
         let mut tx = self.store.tenant(organization).await?;
-        let units = units::claim(&mut tx, run, self.worker, max, self.options.lease).await?;
+        let units = units::claim(&mut tx, run, self.worker, max, self.options.lease, dispatch).await?;
         let outlook = if units.len() < max as usize { Some(units::outlook(&mut tx, run).await?) } else { None };
         tx.commit().await?;
         Ok(Claimed { units, outlook })

@@ -27,7 +27,7 @@ pub async fn phase(run: &Run, plan: &Plan, round: u32) -> Result<bool, PipelineE
     let units = run.units().await?;
     // What is pending while nothing is ready or running waits behind a unit that nothing can do.
     if units.iter().any(|unit| matches!(unit.state, UnitState::Ready | UnitState::Running)) {
-        run.begin_phase(Phase::Execute, round).await?;
+        journal::begin(run, Phase::Execute, round).await?;
         return Ok(false);
     }
     journal::phase(run, Phase::Execute, round, async {

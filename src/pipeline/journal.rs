@@ -1,7 +1,6 @@
 //! The journal: a phase that is recorded in its round returns its output and is not done again.
 
 use std::future::Future;
-use std::time::Instant;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -39,16 +38,14 @@ where
         }
         return Ok(done.value);
     }
-    run.begin_phase(phase, round).await?;
-    run.events.send(EventKind::PhaseStarted { phase, round }).await;
-    let started = Instant::now();
+    begin(run, phase, round).await?;
     match work.await {
         Ok(done) => {
-            let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             let output = serde_json::to_value(&done).map_err(|source| PipelineError::Journal { phase, source })?;
             run.succeed_phase(phase, round, &output).await?;
             run.not_told_yet(phase, round);
-            let kind = EventKind::PhaseFinished { phase, round, duration_ms, summary: done.summary, recorded: false };
+            let kind =
+                EventKind::PhaseFinished { phase, round, duration_ms: run.took_ms(phase, round), summary: done.summary, recorded: false };
             run.events.send(kind).await;
             Ok(done.value)
         }
@@ -58,6 +55,16 @@ where
             Err(error)
         }
     }
+}
+
+/// Begins a phase, unless this process has begun it already: one that waits for units is begun by one call of the pipeline and ended
+/// by a later one, and its time counts from the first.
+pub async fn begin(run: &Run, phase: Phase, round: u32) -> Result<(), PipelineError> {
+    if run.begins_now(phase, round) {
+        run.begin_phase(phase, round).await?;
+        run.events.send(EventKind::PhaseStarted { phase, round }).await;
+    }
+    Ok(())
 }
 
 async fn recorded<T: DeserializeOwned>(run: &Run, phase: Phase, round: u32) -> Result<Option<Done<T>>, PipelineError> {

@@ -1,8 +1,9 @@
 //! A run in the hands of this process: what every phase needs, and the few things that several of them do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -94,6 +95,8 @@ pub struct Run {
     pub stop: CancellationToken,
     /// Phases whose end was told already: the pipeline passes them again and again.
     pub told: Arc<Mutex<BTreeSet<(Phase, u32)>>>,
+    /// When this process began each phase.
+    pub begun: Arc<Mutex<BTreeMap<(Phase, u32), Instant>>>,
     /// The target's tools, prepared at the first use.
     pub tools: Arc<OnceCell<Toolchain>>,
 }
@@ -107,6 +110,21 @@ impl Run {
     /// True the first time that it is asked about the end of a phase.
     pub fn not_told_yet(&self, phase: Phase, round: u32) -> bool {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).insert((phase, round))
+    }
+
+    /// True the first time that it is asked about the beginning of a phase, whose time counts from then on.
+    pub fn begins_now(&self, phase: Phase, round: u32) -> bool {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = !begun.contains_key(&(phase, round));
+        begun.entry((phase, round)).or_insert_with(Instant::now);
+        first
+    }
+
+    /// How long ago this process began the phase, in milliseconds.
+    pub fn took_ms(&self, phase: Phase, round: u32) -> u64 {
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = begun.get(&(phase, round)).map(Instant::elapsed).unwrap_or_default();
+        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// An error when the run was asked to stop.

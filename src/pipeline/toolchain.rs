@@ -68,9 +68,15 @@ impl Toolchain {
         command
     }
 
-    /// Runs the pack's checks over the files of one unit that lie below `dir`.
-    pub async fn check_unit(&self, dir: &Path, files: &[String], stop: &CancellationToken) -> Result<Vec<CheckResult>, PipelineError> {
+    /// Runs the pack's checks over the files of one unit that lie below `dir`. Returns what they found, and a log of what ran.
+    pub async fn check_unit(
+        &self,
+        dir: &Path,
+        files: &[String],
+        stop: &CancellationToken,
+    ) -> Result<(Vec<CheckResult>, String), PipelineError> {
         let mut results = Vec::new();
+        let mut log = String::new();
         for check in &self.pack.commands().unit_checks {
             let files: Vec<String> = files.iter().filter(|file| file.ends_with(&check.suffix)).cloned().collect();
             if files.is_empty() {
@@ -79,9 +85,10 @@ impl Toolchain {
             let mut command = self.command(&check.command, dir, &files, None);
             command.limits.wall = UNIT_CHECK_WALL;
             let finished = exec::run(&command, stop).await?;
+            log.push_str(&logged(&command, &finished));
             results.push(judged(&check.name, None, &command, &finished));
         }
-        Ok(results)
+        Ok((results, log))
     }
 
     /// Runs one check of the whole project in `dir`.
@@ -141,6 +148,14 @@ fn judged(name: &str, subject: Option<Subject>, command: &Command, finished: &Fi
         detail,
         duration_ms: u64::try_from(finished.duration.as_millis()).unwrap_or(u64::MAX),
     }
+}
+
+/// A command as a person would have seen it: its line, what it printed, how it ended.
+fn logged(command: &Command, finished: &Finished) -> String {
+    let output = finished.output(DETAIL_CHARS_MAX);
+    let newline = if output.is_empty() { "" } else { "\n" };
+    let log = format!("$ {}\n{output}{newline}{} after {} ms\n", command.line(), finished.exit, finished.duration.as_millis());
+    crate::redact::redact(&log)
 }
 
 fn last_line(output: &str) -> String {

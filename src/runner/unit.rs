@@ -11,7 +11,7 @@ use super::contexts;
 use super::inputs::Inputs;
 use crate::agents::{Agent, Assignment, Work, assign};
 use crate::engine::{Claim, ClaimedUnit, ErrorClass, Settled, Settlement, UnitResult};
-use crate::exec::tree::{Tree, check_path};
+use crate::exec::tree::{Tree, TreeFile, check_path};
 use crate::exec::workspace::Workspace;
 use crate::generate::{GeneratedFile, Prior};
 use crate::model::{Artifact, CheckResult, EventKind, Plan, SpecDocument, Task, UnitState, Verdict};
@@ -46,11 +46,12 @@ struct Attempt {
     agent: String,
     input_hash: Option<String>,
     checks: Vec<CheckResult>,
+    log: String,
 }
 
 impl Attempt {
     fn of(result: UnitResult) -> Self {
-        Self { result, agent: String::new(), input_hash: None, checks: Vec::new() }
+        Self { result, agent: String::new(), input_hash: None, checks: Vec::new(), log: String::new() }
     }
 
     fn failed(class: ErrorClass, error: &impl ToString) -> Self {
@@ -84,7 +85,7 @@ async fn settle(shared: &Shared, unit: &Task, claimed: ClaimedUnit, attempt: Att
         agent: attempt.agent,
         input_hash: attempt.input_hash,
         checks: attempt.checks,
-        log: String::new(),
+        log: attempt.log,
     };
     match shared.run.engine.settle(shared.run.organization, settlement).await? {
         Settled::Now(state) => tell(shared, unit, state, agent, Some(duration_ms), reason).await,
@@ -138,14 +139,15 @@ async fn generate(
         Ok(tree) => tree,
         Err(refusal) => return Ok(Attempt::failed(ErrorClass::Permanent, &refusal)),
     };
-    let checks = check(shared, unit, &tree, stop).await?;
+    let (checks, ran) = check(shared, unit, &tree, stop).await?;
+    let log = format!("{}{ran}", written(agent.as_ref(), &tree));
     if let Some(failed) = checks.iter().find(|check| check.verdict == Verdict::Failed) {
         let error = format!("{} failed: {}", failed.name, failed.detail);
-        return Ok(Attempt { checks, ..Attempt::failed(ErrorClass::Permanent, &error) });
+        return Ok(Attempt { checks, log, ..Attempt::failed(ErrorClass::Permanent, &error) });
     }
     stop_unless(&checks, stop)?;
     store(shared, &tree).await?;
-    Ok(Attempt { checks, ..Attempt::of(UnitResult::Succeeded { artifacts: tree.artifacts() }) })
+    Ok(Attempt { checks, log, ..Attempt::of(UnitResult::Succeeded { artifacts: tree.artifacts() }) })
 }
 
 /// The files as a tree, when they are what the unit declared: nothing else, nothing missing, nothing outside.
@@ -166,15 +168,22 @@ fn accept(unit: &Task, files: &[GeneratedFile]) -> Result<Tree, String> {
     missing.map_or(Ok(tree), |path| Err(format!("the agent did not write {path}")))
 }
 
-async fn check(shared: &Shared, unit: &Task, tree: &Tree, stop: &CancellationToken) -> Result<Vec<CheckResult>, PipelineError> {
-    let Some(tools) = &shared.tools else { return Ok(Vec::new()) };
+/// What the agent delivered, one line a file.
+fn written(agent: &dyn Agent, tree: &Tree) -> String {
+    let line = |(path, file): (&str, &TreeFile)| format!("{} wrote {path} ({} bytes)\n", agent.name(), file.content.len());
+    tree.iter().map(line).collect()
+}
+
+/// Runs the checks of a unit over its files; returns what they found, and a log of what ran.
+async fn check(shared: &Shared, unit: &Task, tree: &Tree, stop: &CancellationToken) -> Result<(Vec<CheckResult>, String), PipelineError> {
+    let Some(tools) = &shared.tools else { return Ok(Default::default()) };
     let scratch = format!("{}/units/{}", shared.run.id, hex::encode(&Sha256::digest(&unit.key)[..8]));
     let workspace = Workspace::open(&shared.run.config.data_dir, &scratch)?;
     workspace.replace(tree)?;
     let paths: Vec<String> = tree.iter().map(|(path, _)| path.to_owned()).collect();
-    let checks = tools.check_unit(workspace.path(), &paths, stop).await?;
+    let checked = tools.check_unit(workspace.path(), &paths, stop).await?;
     workspace.remove()?;
-    Ok(checks)
+    Ok(checked)
 }
 
 fn stop_unless(checks: &[CheckResult], stop: &CancellationToken) -> Result<(), PipelineError> {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::unit::{self, Shared};
 use super::{POLL_EVERY, RENEWALS_PER_LEASE};
-use crate::engine::Claim;
+use crate::engine::{Claim, Dispatch};
 use crate::pipeline::PipelineError;
 
 /// What this process holds, and how to end each.
@@ -28,6 +28,7 @@ pub(super) async fn work(shared: &Arc<Shared>, lost: &CancellationToken) -> Resu
 
 async fn dispatch(shared: &Arc<Shared>, held: &Held, performing: &mut JoinSet<Result<(), PipelineError>>) -> Result<(), PipelineError> {
     let run = &shared.run;
+    let order = if run.submission.options.strict_waves { Dispatch::Waves } else { Dispatch::Readiness };
     let mut changes = run.engine.changes();
     loop {
         run.check_stop()?;
@@ -35,7 +36,8 @@ async fn dispatch(shared: &Arc<Shared>, held: &Held, performing: &mut JoinSet<Re
         let room = run.config.concurrency.saturating_sub(performing.len());
         let mut wait = POLL_EVERY;
         if room > 0 {
-            let claimed = run.engine.claim(run.organization, run.id, u32::try_from(room).unwrap_or(u32::MAX)).await?;
+            let room = u32::try_from(room).unwrap_or(u32::MAX);
+            let claimed = run.engine.claim(run.organization, run.id, room, order).await?;
             for unit in claimed.units {
                 let stop = CancellationToken::new();
                 lock(held).insert(unit.claim.ordinal, (unit.claim, stop.clone()));

@@ -1,6 +1,22 @@
--- Takes ready units of one run. $1 organization, $2 run, $3 how many, $4 worker, $5 lease in seconds.
+-- Takes ready units of one run. $1 organization, $2 run, $3 how many, $4 worker, $5 lease in seconds, $6 true: waves are barriers.
 -- Returns: ordinal, id, key, token, attempt; the longest chain first.
-with picked as (
+-- The front is the earliest wave in which something is ready or running. What is pending in an earlier one can only wait for
+-- somebody's help: its dependencies lie in earlier waves still, and none of those is ready or running. So it holds up nothing.
+with front as (
+    select ordinal
+    from (
+        select t.ordinal, task.wave, min(task.wave) over () as first_wave
+        from run_tasks t
+        join runs on runs.organization_id = $1 and runs.id = $2
+        join tasks task on task.organization_id = $1 and task.plan_id = runs.plan_id and task.ordinal = t.ordinal
+        where t.organization_id = $1
+          and t.run_id = $2
+          and t.state in ('ready', 'running')
+          and not t.gate
+    ) open
+    where wave is not distinct from first_wave
+),
+picked as (
     select ordinal
     from run_tasks
     where organization_id = $1
@@ -9,6 +25,7 @@ with picked as (
       and not gate
       and (not_before is null or not_before <= now())
       and exists (select from runs where organization_id = $1 and id = $2 and state = 'running')
+      and (not $6 or ordinal in (select ordinal from front))
     order by rank desc, ordinal
     limit $3
     for update skip locked

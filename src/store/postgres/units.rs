@@ -33,6 +33,15 @@ pub struct ClaimedUnit {
     pub key: String,
 }
 
+/// In which order ready units are handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dispatch {
+    /// As soon as their own dependencies are done.
+    Readiness,
+    /// Waves are barriers: as long as a unit of a wave is ready or running, none of a later wave is handed out.
+    Waves,
+}
+
 /// What is left to wait for when fewer units were claimed than asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Outlook {
@@ -102,9 +111,17 @@ pub async fn open_gates(tx: &mut TenantTx, run: RunId) -> Result<Vec<i32>, Store
 /// Takes up to `max` ready units of a running run, the longest chain first, for as long as `lease`.
 ///
 /// Claimers never wait for each other: a unit that another one is taking is passed over.
-pub async fn claim(tx: &mut TenantTx, run: RunId, worker: WorkerId, max: u32, lease: Duration) -> Result<Vec<ClaimedUnit>, StoreError> {
+pub async fn claim(
+    tx: &mut TenantTx,
+    run: RunId,
+    worker: WorkerId,
+    max: u32,
+    lease: Duration,
+    dispatch: Dispatch,
+) -> Result<Vec<ClaimedUnit>, StoreError> {
     let query = include_str!("claim.sql");
-    let query = sqlx::query(query).bind(tx.organization().0).bind(run.0).bind(i64::from(max)).bind(worker.0).bind(lease.as_secs_f64());
+    let query = sqlx::query(query).bind(tx.organization().0).bind(run.0).bind(i64::from(max)).bind(worker.0);
+    let query = query.bind(lease.as_secs_f64()).bind(dispatch == Dispatch::Waves);
     let rows = query.fetch_all(&mut **tx).await?;
     let read = |row: &sqlx::postgres::PgRow| {
         let claim = Claim {
