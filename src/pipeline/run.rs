@@ -16,6 +16,7 @@ use crate::agents::Agent;
 use crate::config::Config;
 use crate::embed;
 use crate::engine::{Engine, RunGuard};
+use crate::exec::environment::EnvironmentError;
 use crate::exec::tree::Tree;
 use crate::exec::workspace::Workspace;
 use crate::generate::TargetPack;
@@ -197,7 +198,10 @@ impl Run {
     pub async fn toolchain(&self, document: &SpecDocument) -> Result<Option<Toolchain>, PipelineError> {
         let Some(pack) = self.pack_for(document) else { return Ok(None) };
         let prepare = || Toolchain::prepare(&self.config, Arc::clone(pack), document, &self.stop);
-        self.tools.get_or_try_init(prepare).await.cloned().map(Some)
+        match self.tools.get_or_try_init(prepare).await {
+            Err(PipelineError::Environment(EnvironmentError::Cancelled { .. })) => Err(PipelineError::Stopped),
+            prepared => prepared.cloned().map(Some),
+        }
     }
 
     /// Stores the checks and calls of a phase, replacing those of an interrupted try.

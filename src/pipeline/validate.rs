@@ -148,6 +148,8 @@ async fn check_project(
     check: &ProjectCheck,
 ) -> Result<(CheckResult, BTreeMap<String, Verdict>), PipelineError> {
     let mut result = toolchain.check_project(&check.name, &check.command, tree, &run.stop).await?;
+    // What was called off has found nothing.
+    run.check_stop()?;
     let mut tests = BTreeMap::new();
     if let Some(report) = &check.junit {
         tests = read_tests(&tree.join(report))?;
