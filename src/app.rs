@@ -50,7 +50,13 @@ impl App {
     /// Connects to every store; starts the managed PostgreSQL and applies migrations where that is needed.
     pub async fn open(config: Arc<Config>) -> anyhow::Result<Self> {
         let postgres = connect(&config).await?;
-        let (embedder, embedder_status) = embed::open(&embed::Settings::of(&config)).await?;
+        let (embedder, embedder_status) = match embed::open(&embed::Settings::of(&config)).await {
+            Ok(opened) => opened,
+            Err(missing) => {
+                leave(&postgres).await;
+                return Err(missing.into());
+            }
+        };
         let generation = Generation { model_id: embedder_status.model_id.clone(), dimension: embedder_status.dimension };
         let (vectors, vectors_status) = Vectors::open(&config.data_dir.join("vectors"), &generation).await;
         let actor = Actor::local(&config.user);
@@ -130,9 +136,13 @@ impl App {
 
     /// Leaves the stores: the last process to leave the managed PostgreSQL stops it.
     pub async fn close(self) {
-        if let Err(error) = self.postgres.close().await {
-            tracing::warn!(%error, "the managed PostgreSQL could not be left in order; the next call adopts it");
-        }
+        leave(&self.postgres).await;
+    }
+}
+
+async fn leave(postgres: &Postgres) {
+    if let Err(error) = postgres.close().await {
+        tracing::warn!(%error, "the managed PostgreSQL could not be left in order; the next call adopts it");
     }
 }
 

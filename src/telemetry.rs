@@ -22,7 +22,8 @@ pub fn install(logging: &Logging) {
         _ => "trace",
     };
     let filter = EnvFilter::new(logging.directives.as_deref().unwrap_or(level));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let coloured = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(coloured).with_target(false);
     let installed = if logging.json { subscriber.json().try_init() } else { subscriber.compact().without_time().try_init() };
     if let Err(error) = installed {
         anstream::eprintln!("warning: logs go to an earlier subscriber: {error}");

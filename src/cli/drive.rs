@@ -13,6 +13,7 @@ use crate::engine::{Drive, Engine, EngineError, RunGuard};
 use crate::model::{Event, EventKind, RunId, RunState, UnitState};
 use crate::pipeline::{Events, PipelineError, report};
 use crate::runner;
+use crate::store::postgres::StoreError;
 
 /// How often a run that lives elsewhere is looked at.
 const FOLLOW_EVERY: Duration = Duration::from_millis(500);
@@ -71,7 +72,7 @@ async fn drive(app: &App, engine: &Engine, guard: RunGuard, progress: &mut Progr
     while let Ok(event) = received.try_recv() {
         progress.show(&event);
     }
-    outcome.map_err(|error| failure(&error))
+    outcome.map_err(|error| failure(app, &error))
 }
 
 /// Shows what another process does until it has ended or its lease has.
@@ -140,17 +141,27 @@ fn code(state: RunState) -> ExitCode {
 }
 
 /// What ended the driving, with its exit code and hint.
-fn failure(error: &PipelineError) -> anyhow::Error {
-    let failure = match error {
-        PipelineError::Store(store) | PipelineError::Engine(EngineError::Store(store)) => Failure::database(store),
+fn failure(app: &App, error: &PipelineError) -> anyhow::Error {
+    match error {
+        PipelineError::Store(store) | PipelineError::Engine(EngineError::Store(store)) if store.is_unavailable() => lost(app, store).into(),
+        PipelineError::Store(store) | PipelineError::Engine(EngineError::Store(store)) => Failure::database(store).into(),
         PipelineError::Specification(found) => {
             anstream::eprint!("{}", findings::render(found, "specification"));
-            Failure::usage(error.to_string())
+            Failure::usage(error.to_string()).into()
         }
-        error => Failure::unfinished(chain(error)),
-    };
-    match error.hint() {
-        Some(hint) => failure.hint(hint).into(),
-        None => failure.into(),
+        error => match error.hint() {
+            Some(hint) => Failure::unfinished(chain(error)).hint(hint).into(),
+            None => Failure::unfinished(chain(error)).into(),
+        },
     }
+}
+
+/// The database went away in the middle: what is settled is in it, and the same command takes up the rest.
+fn lost(app: &App, error: &StoreError) -> Failure {
+    let hint = if app.config.database_url.is_some() {
+        "nothing settled is lost: when the server is back, the same command goes on"
+    } else {
+        "nothing settled is lost: the same command starts the managed server again and goes on"
+    };
+    Failure::database(error).hint(hint)
 }

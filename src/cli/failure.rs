@@ -3,6 +3,9 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::embed;
+use crate::engine::EngineError;
+use crate::pipeline::PipelineError;
 use crate::store::postgres::StoreError;
 
 /// The exit code of usage errors and bad input.
@@ -63,7 +66,19 @@ pub fn report_failure(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain().skip(1) {
         anstream::eprintln!("  caused by: {}", crate::redact::redact(&cause.to_string()));
     }
+    if let Some(hint) = error.chain().find_map(hint_of) {
+        anstream::eprintln!("  hint: {hint}");
+    }
     ExitCode::from(code_of(error))
+}
+
+/// What to do about an error that did not become a [`Failure`], which carries its own hint.
+fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let store = || error.downcast_ref::<StoreError>().and_then(StoreError::hint);
+    let engine = || error.downcast_ref::<EngineError>().and_then(EngineError::hint);
+    let pipeline = || error.downcast_ref::<PipelineError>().and_then(PipelineError::hint);
+    let known = store().or_else(engine).or_else(pipeline).map(str::to_owned);
+    known.or_else(|| error.downcast_ref::<embed::Missing>().map(embed::Missing::hint))
 }
 
 /// An error and its causes on one line.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::EngineError;
 use crate::exec::output;
 use crate::generate::Prior;
 use crate::model::{EventKind, Plan, RunEvent, RunState, SpecDocument};
@@ -23,12 +24,17 @@ use unit::Shared;
 
 /// A lease is renewed so often in its time.
 const RENEWALS_PER_LEASE: u32 = 3;
+/// How often a run is taken up again after its database went away. Each time the database gets as long to come back as a
+/// connection may take to be made.
+const OUTAGES_MAX: u32 = 2;
+/// The wait before that.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Takes the run to its end, or to a pause when it is asked to stop. Returns the state that it is left in.
 pub async fn drive(run: &Run) -> Result<RunState, PipelineError> {
     let lost = CancellationToken::new();
     let renewal = renew(run.clone(), lost.clone());
-    let outcome = advance_to_end(run, &lost).await;
+    let outcome = ride_out(run, &lost).await;
     renewal.abort();
     let state = match outcome {
         Ok(state) => state,
@@ -44,6 +50,22 @@ pub async fn drive(run: &Run) -> Result<RunState, PipelineError> {
         }
     };
     Ok(state)
+}
+
+/// Takes a run up again whose database was away for a moment: what is journaled is not done twice, and units that could not be
+/// settled are given back by the sweep. The managed server does not come back by itself.
+async fn ride_out(run: &Run, lost: &CancellationToken) -> Result<RunState, PipelineError> {
+    for _ in 0..OUTAGES_MAX {
+        match advance_to_end(run, lost).await {
+            Err(error) if run.config.database_url.is_some() && away(&error) && !run.stop.is_cancelled() => {
+                let message = format!("{}; trying again", one_line(&error));
+                run.events.send(EventKind::Warning { message }).await;
+                tokio::time::sleep(OUTAGE_PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+    advance_to_end(run, lost).await
 }
 
 async fn advance_to_end(run: &Run, lost: &CancellationToken) -> Result<RunState, PipelineError> {
@@ -102,6 +124,14 @@ fn transient(error: &PipelineError) -> bool {
         PipelineError::Engine(error) => error.is_transient(),
         PipelineError::Exec(error) => error.is_transient(),
         PipelineError::Environment(error) => error.is_transient(),
+        _ => false,
+    }
+}
+
+/// True when the database is away, and may come back.
+fn away(error: &PipelineError) -> bool {
+    match error {
+        PipelineError::Store(error) | PipelineError::Engine(EngineError::Store(error)) => error.is_transient(),
         _ => false,
     }
 }

@@ -100,7 +100,8 @@ fn joined(ended: Result<Result<(), PipelineError>, tokio::task::JoinError>) -> R
     }
 }
 
-/// Renews the leases of what this process holds; ends the work on what it lost.
+/// Renews the leases of what this process holds, ends the work on what it lost, and gives back what dead workers held: a unit whose
+/// worker could not settle it would be waited for without end.
 fn heartbeat(shared: &Arc<Shared>, held: Held) -> JoinHandle<()> {
     let run = shared.run.clone();
     tokio::spawn(async move {
@@ -108,9 +109,6 @@ fn heartbeat(shared: &Arc<Shared>, held: Held) -> JoinHandle<()> {
         loop {
             every.tick().await;
             let claims: Vec<Claim> = lock(&held).values().map(|(claim, _)| *claim).collect();
-            if claims.is_empty() {
-                continue;
-            }
             match run.engine.heartbeat(run.organization, &claims).await {
                 Ok(lost) => {
                     for claim in lost {
@@ -120,6 +118,9 @@ fn heartbeat(shared: &Arc<Shared>, held: Held) -> JoinHandle<()> {
                     }
                 }
                 Err(error) => tracing::warn!(%error, "leases could not be renewed; trying again"),
+            }
+            if let Err(error) = run.engine.sweep().await {
+                tracing::warn!(%error, "the units of dead workers could not be given back; trying again");
             }
         }
     })

@@ -201,7 +201,7 @@ impl Running {
 
     /// Reads events until one is as wanted.
     pub fn until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        while let Some(line) = self.lines.next() {
+        for line in self.lines.by_ref() {
             let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
             self.events.push(event.clone());
             if wanted(&event) {

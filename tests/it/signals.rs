@@ -51,7 +51,7 @@ fn a_run_pauses_when_it_is_asked_to_and_the_same_command_goes_on() {
 
     // SIGTERM while the whole project is checked.
     let mut running = installation.run(&spec, &out, &name);
-    running.until_checked("ruff-format");
+    running.until_checked("format");
     running.signal(Signal::TERM);
     let ended = running.end();
     ended.expect(4, "paused");

@@ -98,7 +98,8 @@ impl StoreError {
     /// True when PostgreSQL cannot be had at all, at the moment or on this machine.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::Managed { .. } | Self::File { .. } | Self::MajorVersion { .. } | Self::TooOld { .. } => true,
+            Self::Unavailable { .. } | Self::Managed { .. } | Self::File { .. } => true,
+            Self::MajorVersion { .. } | Self::TooOld { .. } | Self::BypassesSecurity { .. } => true,
             Self::Shared(error) => error.is_unavailable(),
             _ => false,
         }
@@ -119,6 +120,15 @@ impl StoreError {
             Self::Migration(_) => Some("`specwave migrate status` shows what is applied"),
             Self::Shared(error) => error.hint(),
             Self::Constraint { .. } | Self::Corrupt { .. } | Self::Statement(_) => None,
+        }
+    }
+
+    /// The same with the address that was tried, where no server answers.
+    #[must_use]
+    pub(super) fn at(self, address: &str) -> Self {
+        match self {
+            Self::Unavailable { detail, hint } => Self::Unavailable { detail: format!("{address}: {detail}"), hint },
+            other => other,
         }
     }
 

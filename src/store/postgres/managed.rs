@@ -97,8 +97,9 @@ impl Managed {
         let control = open_lock(&self.folder.join("control.lock"))?;
         lock(&control).await?;
         match self.users.try_lock() {
-            Ok(()) => self.server.stop("fast").await?,
-            Err(TryLockError::WouldBlock) => {}
+            // One that died meanwhile needs no stopping; the next call starts it again.
+            Ok(()) if self.server.alive().is_some() => self.server.stop("fast").await?,
+            Ok(()) | Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(StoreError::file("lock", self.folder.join("users.lock"))(error)),
         }
         self.users.unlock().map_err(StoreError::file("unlock", self.folder.join("users.lock")))

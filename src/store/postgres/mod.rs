@@ -51,6 +51,8 @@ pub use transaction::{SystemTx, TenantTx};
 
 /// How long a call waits for a connection, and so for a server that restarts.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server may take to let us in at the start.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that nobody used for so long is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 
@@ -101,13 +103,19 @@ impl Postgres {
             })?;
             return Self::connect_with(options, None, config.connections_max).await;
         }
-        let managed = Managed::start(&config.data_dir, config.offline).await?;
-        let options = managed.options();
-        Self::connect_with(options, Some(Arc::new(managed)), config.connections_max).await
+        let managed = Arc::new(Managed::start(&config.data_dir, config.offline).await?);
+        match Self::connect_with(managed.options(), Some(Arc::clone(&managed)), config.connections_max).await {
+            Ok(store) => Ok(store),
+            // What went wrong first is what is told.
+            Err(error) => {
+                drop(managed.leave().await);
+                Err(error)
+            }
+        }
     }
 
     async fn connect_with(options: PgConnectOptions, managed: Option<Arc<Managed>>, connections_max: u32) -> Result<Self, StoreError> {
-        let mut connection = PgConnection::connect_with(&options).await?;
+        let mut connection = enter(&options).await?;
         let roles = roles::prepare(&mut connection, &options).await?;
         if !migrate::complete(&mut connection).await? {
             migrate::run(&mut connection, &roles).await?;
@@ -116,7 +124,7 @@ impl Postgres {
         connection.close().await?;
         let address = match &managed {
             Some(managed) => managed.describe(),
-            None => format!("{}:{}/{}", options.get_host(), options.get_port(), options.get_database().unwrap_or("postgres")),
+            None => address(&options),
         };
         let pool = PgPoolOptions::new()
             .max_connections(connections_max.max(2))
@@ -152,4 +160,18 @@ impl Postgres {
     async fn owner(&self) -> Result<PoolConnection<sqlx::Postgres>, StoreError> {
         Ok(self.pool.acquire().await?)
     }
+}
+
+/// The first connection: within a time, and with the address in what goes wrong.
+async fn enter(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    let Ok(connected) = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await else {
+        let detail = format!("{} gave no answer within {} s", address(options), CONNECT_TIMEOUT.as_secs());
+        return Err(StoreError::Unavailable { detail, hint: "check that a PostgreSQL server runs there and that DATABASE_URL is right" });
+    };
+    connected.map_err(|error| StoreError::from(error).at(&address(options)))
+}
+
+/// Host, port and database, for people.
+fn address(options: &PgConnectOptions) -> String {
+    format!("{}:{}/{}", options.get_host(), options.get_port(), options.get_database().unwrap_or("postgres"))
 }
