@@ -128,7 +128,7 @@ impl Progress {
 }
 
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:>12.cyan.bold} [{bar:30}]{msg}")
+    let style = ProgressStyle::with_template("{prefix:>12.cyan.bold} [{bar:30}]{wide_msg}")
         .expect("the template is a constant that every run on a terminal exercises")
         .progress_chars("=> ");
     ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style)
