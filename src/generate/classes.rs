@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use heck::ToUpperCamelCase;
 
-use super::order;
+use super::{order, python};
 use crate::model::entity::Limits;
 use crate::model::shape::{Additional, ObjectShape, Property, Shape, ShapeKind};
 use crate::model::spec::ErrorStyle;
@@ -283,7 +283,7 @@ const CLASSES_TAKEN: &[&str] = &[
 
 impl Lift {
     fn new() -> Self {
-        Self { taken: CLASSES_TAKEN.iter().map(|name| (*name).to_owned()).collect(), made: Vec::new() }
+        Self { taken: BTreeSet::new(), made: Vec::new() }
     }
 
     /// The shape with every object in it lifted, itself included.
@@ -341,7 +341,9 @@ impl Lift {
     }
 
     fn fresh(&mut self, wanted: &str) -> String {
-        let mut name = wanted.to_owned();
+        let reserved = CLASSES_TAKEN.contains(&wanted) || python::builtin_class(wanted);
+        let wanted = if reserved { format!("{wanted}Schema") } else { wanted.to_owned() };
+        let mut name = wanted.clone();
         let mut number = 2;
         while !self.taken.insert(name.clone()) {
             name = format!("{wanted}{number}");

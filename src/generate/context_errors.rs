@@ -20,7 +20,12 @@ pub(super) fn context(project: &Project<'_>) -> Value {
         return Value::Null;
     };
     let list = class.object().and_then(|object| object.properties.iter().find_map(|property| places(classes, property)));
-    json!({ "module": class.module, "class": class.class, "body": body(classes, class, 0), "list": list })
+    json!({ "module": class.module, "class": class.class, "body": telling(body(classes, class, 0)), "list": list })
+}
+
+/// A body with room for one text only holds what happened rather than the name of the status.
+fn telling(body: String) -> String {
+    if body.contains(": detail") { body } else { body.replace("HTTPStatus(status).phrase", "detail") }
 }
 
 /// True when errors travel as problem documents, in the shape of RFC 9457 or in one of the source's own.

@@ -18,7 +18,7 @@ use crate::model::shape::{Additional, ObjectShape, Property, Shape, ShapeKind};
 pub(super) fn context(project: &Project<'_>, module: &str) -> Result<Value, GenerateError> {
     let rows = row_classes(project);
     let inputs = input_classes(project);
-    let shown = shown_classes(project);
+    let shown = shown_classes(project, inputs.keys());
     let mut classes = Vec::new();
     for class in project.classes.in_module(module) {
         classes.push(match class.object().filter(|object| !object.properties.is_empty()) {
@@ -303,8 +303,8 @@ fn input_classes(project: &Project<'_>) -> BTreeMap<String, String> {
     found
 }
 
-/// Classes that answers contain, at any depth.
-fn shown_classes(project: &Project<'_>) -> BTreeSet<String> {
+/// Classes that answers contain or columns hold as JSON, at any depth: what is absent in them stays absent.
+fn shown_classes<'a>(project: &'a Project<'_>, inputs: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut pending: Vec<&str> = project
         .doc
@@ -314,6 +314,7 @@ fn shown_classes(project: &Project<'_>) -> BTreeSet<String> {
         .flat_map(references)
         .collect();
     pending.extend(project.classes.error(&project.doc.errors).map(|class| class.name.as_str()));
+    pending.extend(inputs.filter_map(|name| project.classes.get(name)).flat_map(|class| references(&class.shape)));
     while let Some(name) = pending.pop() {
         if found.insert(name.to_owned())
             && let Some(class) = project.classes.get(name)

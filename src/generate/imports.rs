@@ -90,6 +90,11 @@ const KNOWN: &[(&str, &str)] = &[
 
 const STANDARD: &[&str] = &["collections.abc", "dataclasses", "datetime", "decimal", "itertools", "json", "math", "re", "typing", "uuid"];
 
+/// True when generated code imports that name from elsewhere.
+pub(super) fn known(name: &str) -> bool {
+    KNOWN.iter().any(|(known, _)| *known == name)
+}
+
 /// Replaces the mark in `source` by the imports that the rest of it needs; `own` are further names of the project.
 pub(super) fn with_imports(source: &str, own: &Symbols, package: &str) -> String {
     if !source.lines().any(|line| line == MARK) {
@@ -200,7 +205,7 @@ fn collect(source: &str, found: &mut BTreeSet<String>) {
             }
             let name: String = letters[start..place].iter().collect();
             let keyword = letters.get(place) == Some(&'=') && letters.get(place + 1) != Some(&'=');
-            if previous != '.' && !keyword && !defining {
+            if previous != '.' && !keyword && !defining && !declared(&letters, start, place) {
                 found.insert(name.clone());
             }
             defining = name == "def" || name == "class";
@@ -210,6 +215,13 @@ fn collect(source: &str, found: &mut BTreeSet<String>) {
             place += 1;
         }
     }
+}
+
+/// True for the name in `    name: type`, an attribute or a parameter on a line of its own.
+fn declared(letters: &[char], start: usize, end: usize) -> bool {
+    let indent = letters[..start].iter().rev().take_while(|letter| **letter == ' ').count();
+    let first = indent > 0 && letters[..start - indent].last().is_none_or(|letter| *letter == '\n');
+    first && letters.get(end) == Some(&':') && letters.get(end + 1) == Some(&' ') && letters[start].is_lowercase()
 }
 
 /// The content of the text that begins at `start`, and the place after it.
@@ -260,6 +272,7 @@ mod tests {
     #[test]
     fn attributes_keywords_texts_and_own_definitions_are_not() {
         check("y = a.select, f(func=1), \"Decimal\"  # UUID", "");
+        check("class A:\n    select: int", "");
     }
 
     #[test]

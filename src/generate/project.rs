@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use heck::ToUpperCamelCase;
 
 use super::classes::Classes;
-use super::order;
+use super::{imports, order, python};
 use crate::model::entity::{Entity, Field, FieldType};
 use crate::model::operation::{Behaviour, Operation};
 use crate::model::spec::Group;
@@ -215,6 +215,20 @@ const VARIABLES_TAKEN: &[&str] = &[
     "answer",
 ];
 
+/// The project's own classes that modules of models and services import.
+const MODEL_CLASSES_TAKEN: &[&str] = &[
+    "Base",
+    "BigKey",
+    "ConflictError",
+    "FixedPoint",
+    "InstrumentedAttribute",
+    "InvalidError",
+    "Json",
+    "NotFoundError",
+    "SessionDependency",
+    "UtcDateTime",
+];
+
 /// A specification with the names of its Python project.
 pub(super) struct Project<'a> {
     pub(super) doc: &'a SpecDocument,
@@ -237,7 +251,8 @@ pub(super) struct EntityNames<'a> {
 }
 
 impl<'a> EntityNames<'a> {
-    fn new(entity: &'a Entity) -> Self {
+    /// `taken` are the classes of other entities.
+    fn new(entity: &'a Entity, taken: &mut BTreeSet<String>) -> Self {
         let mut module = entity.ident.clone();
         if matches!(module.as_str(), "base" | "wire" | "parameters" | "shared") {
             module.push_str("_entity");
@@ -249,7 +264,7 @@ impl<'a> EntityNames<'a> {
         };
         let idents: BTreeSet<&str> = entity.fields.iter().map(|field| field.ident.as_str()).collect();
         let attributes = entity.fields.iter().map(|field| (field.name.as_str(), attribute_of(field, &idents))).collect();
-        Self { entity, class: entity.ident.to_upper_camel_case(), module, var, attributes }
+        Self { entity, class: class_of(entity, taken), module, var, attributes }
     }
 
     /// The attribute, which is also the column, of a field.
@@ -261,6 +276,18 @@ impl<'a> EntityNames<'a> {
     pub(super) fn key(&self) -> &str {
         self.attribute(&self.entity.key().name)
     }
+}
+
+/// The model's class: never one that the modules of models and services import under the same name.
+fn class_of(entity: &Entity, taken: &mut BTreeSet<String>) -> String {
+    let mut base = entity.ident.to_upper_camel_case();
+    if imports::known(&base) || python::builtin_class(&base) || MODEL_CLASSES_TAKEN.contains(&base.as_str()) {
+        base.push_str("Entity");
+    }
+    let numbered = (2..).map(|number: u32| format!("{base}{number}"));
+    let class = std::iter::once(base.clone()).chain(numbered).find(|class| !taken.contains(class)).expect("numbers do not end");
+    taken.insert(class.clone());
+    class
 }
 
 fn attribute_of(field: &Field, idents: &BTreeSet<&str>) -> String {
@@ -334,7 +361,8 @@ impl<'a> Project<'a> {
         if PACKAGES_TAKEN.contains(&package.as_str()) || keyword(&package) {
             package.push_str("_service");
         }
-        let entities: Vec<EntityNames<'a>> = doc.entities.iter().map(EntityNames::new).collect();
+        let mut taken = BTreeSet::new();
+        let entities: Vec<EntityNames<'a>> = doc.entities.iter().map(|entity| EntityNames::new(entity, &mut taken)).collect();
         let modules: BTreeMap<&str, String> = entities.iter().map(|names| (names.entity.name.as_str(), names.module.clone())).collect();
         let classes = Classes::of(doc, &modules);
         Self { doc, package, entities, classes }

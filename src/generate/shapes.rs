@@ -211,6 +211,10 @@ pub(super) fn property(classes: &Classes, property: &Property, attribute: &str, 
     if let Some(description) = shape.description.as_deref().filter(|text| !text.trim().is_empty()) {
         extras.push(format!("description={}", python::text(description.trim())));
     }
+    if let Some(default) = shape.default.as_ref().filter(|_| property.required) {
+        // What is always there needs no default; the contract names it all the same.
+        extras.push(format!("json_schema_extra={{\"default\": {}}}", python::value(default)));
+    }
     let given = shape.default.as_ref().filter(|_| !property.required);
     let omissible = !property.required && given.is_none() && !shape.nullable && !matches!(shape.kind, ShapeKind::Any);
     let annotation = if omissible {

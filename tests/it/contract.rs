@@ -208,6 +208,11 @@ async fn the_notes_keep_their_contract() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn names_of_every_kind_travel_as_they_are() {
+    check(&ours("names.yaml"), "10").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn third_party_documents_keep_their_contract() {
     let Some(folder) = std::env::var_os("SPECWAVE_REAL_INPUTS") else {
         println!("skipped: SPECWAVE_REAL_INPUTS is not set");

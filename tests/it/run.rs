@@ -108,6 +108,27 @@ fn prose_ends_partial_with_its_steps_waiting() {
 }
 
 #[test]
+fn names_that_are_reserved_or_no_identifiers_are_built_and_proved() {
+    let scratch = TempDir::new().unwrap();
+    let spec = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract/names.yaml");
+    let out = scratch.path().join("out");
+    let output = specwave(&["run", &spec.to_string_lossy(), "--out", &out.to_string_lossy(), "--json"]).output().unwrap();
+    let report = report(&output);
+    assert_eq!((output.status.code(), report["state"].as_str()), (Some(0), Some("succeeded")), "{report:#}");
+    assert!(report["checks"].as_array().unwrap().iter().all(|check| check["verdict"] == "passed"), "{report:#}");
+    let inside = |path: &Path| path.components().all(|part| part.as_os_str().to_string_lossy().is_ascii());
+    let strange: Vec<PathBuf> = files(&out).into_iter().filter(|path| !inside(path.strip_prefix(&out).unwrap())).collect();
+    assert_eq!(strange, Vec::<PathBuf>::new(), "names become plain file names");
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 1, "nothing is written beside the output directory");
+}
+
+/// Every file below a directory.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[test]
 fn bad_input_is_refused_before_anything_is_written() {
     let scratch = TempDir::new().unwrap();
     let check = |content: &[u8], out: &str, expected: &str| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::fields::{compatible, field_type, limits, plain};
+use super::fields::{compatible, field_type, limits, plain, same};
 use super::operations::segments;
 use super::parents::bind_parents;
 use super::resources::{Form, Resource, View, folded, object, singular_class};
@@ -220,7 +220,7 @@ fn field(document: &SpecDocument, name: &str, uses: Uses<'_>, primary: bool, upd
             matches!(kind, FieldType::Object(_) | FieldType::Json)
                 || matches!(kind, FieldType::List(inner) if matches!(**inner, FieldType::Object(_) | FieldType::Json))
         };
-        if !compatible(&stored, &shown) || (nested(&stored) && read.shape.kind != writer.shape.kind) {
+        if !compatible(&stored, &shown) || (nested(&stored) && !same(document, &read.shape, &writer.shape)) {
             draft.conflicts.push(name.to_owned());
         }
         if stored != shown && !nested(&stored) {

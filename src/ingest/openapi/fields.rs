@@ -2,7 +2,7 @@
 
 use crate::ingest::names;
 use crate::model::entity::{FieldSource, Limits};
-use crate::model::shape::{ObjectShape, Property};
+use crate::model::shape::{Additional, ObjectShape, Property};
 use crate::model::{Field, FieldType, Shape, ShapeKind, SpecDocument};
 
 /// Most values of a text that are stored as an enumeration.
@@ -108,4 +108,46 @@ pub(super) fn compatible(one: &FieldType, two: &FieldType) -> bool {
         (F::Object(_) | F::Json, F::Object(_) | F::Json) | (F::Integer | F::BigInteger, F::Float) => true,
         _ => (text(one) && text(two)) || (whole(one) && whole(two)) || std::mem::discriminant(one) == std::mem::discriminant(two),
     }
+}
+
+/// How deep two nested shapes are compared; what is nested deeper counts as different.
+const COMPARED_MAX: u32 = 16;
+
+/// True when two shapes allow the same values apart from null, whatever their objects are called. What describes is not compared.
+pub(super) fn same(document: &SpecDocument, one: &Shape, two: &Shape) -> bool {
+    same_kinds(document, &one.kind, &two.kind, COMPARED_MAX)
+}
+
+fn same_within(document: &SpecDocument, one: &Shape, two: &Shape, depth: u32) -> bool {
+    one.nullable == two.nullable && same_kinds(document, &one.kind, &two.kind, depth)
+}
+
+fn same_kinds(document: &SpecDocument, one: &ShapeKind, two: &ShapeKind, depth: u32) -> bool {
+    use ShapeKind as K;
+    let Some(depth) = depth.checked_sub(1) else { return false };
+    match (one, two) {
+        (K::Reference(first), K::Reference(second)) if first == second => true,
+        (K::Reference(name), other) | (other, K::Reference(name)) => {
+            document.schema(name).is_some_and(|schema| same_kinds(document, &schema.shape.kind, other, depth))
+        }
+        (K::Object(first), K::Object(second)) => same_objects(document, first, second, depth),
+        (K::Array { items, limits, unique }, K::Array { items: others, limits: bounds, unique: set }) => {
+            limits == bounds && unique == set && same_within(document, items, others, depth)
+        }
+        (first, second) => first == second,
+    }
+}
+
+fn same_objects(document: &SpecDocument, one: &ObjectShape, two: &ObjectShape, depth: u32) -> bool {
+    let additional = match (&one.additional, &two.additional) {
+        (Additional::Values(first), Additional::Values(second)) => same_within(document, first, second, depth),
+        (first, second) => first == second,
+    };
+    let twin = |property: &Property| two.properties.iter().find(|other| other.name == property.name);
+    additional
+        && one.properties.len() == two.properties.len()
+        && one.properties.iter().all(|property| {
+            twin(property)
+                .is_some_and(|other| property.required == other.required && same_within(document, &property.shape, &other.shape, depth))
+        })
 }
