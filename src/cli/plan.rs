@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use super::{Failure, findings, output, plan_graph, plan_view};
 use crate::ingest::{self, Ingested, limits};
-use crate::model::{Plan, SpecFormat};
+use crate::model::{Finding, Plan, SpecDocument, SpecFormat};
 use crate::pipeline::plan::{PlanError, plan_document};
 
 /// Show what would be done for a specification.
@@ -105,7 +105,12 @@ fn plan(ingested: Ingested, source: &str, target: Option<&str>) -> Result<Plan, 
         let message = format!("{source} cannot be planned");
         return Err(Failure::usage(message).hint("mend the errors above; `--format` overrides what the document is taken for"));
     };
-    plan_document(&document, ingested.findings, target).map_err(|error| {
+    plan_or_refuse(&document, ingested.findings, source, target)
+}
+
+/// The plan of a document that can be read; where there is none, the contradictions are on stderr. Needs no store.
+pub(super) fn plan_or_refuse(document: &SpecDocument, noticed: Vec<Finding>, source: &str, target: Option<&str>) -> Result<Plan, Failure> {
+    plan_document(document, noticed, target).map_err(|error| {
         if let PlanError::Contradictory(contradictions) = &error {
             anstream::eprint!("{}", findings::render(contradictions, source));
         }

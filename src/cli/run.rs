@@ -62,6 +62,8 @@ pub async fn run(args: RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let format = args.format.map(SpecFormat::from);
     let document = read(&args.spec, &content, format)?;
     let target = target(&args, &document, &config)?;
+    // What cannot be planned is refused before a run is made of it.
+    plan::plan_or_refuse(&document, Vec::new(), shown(&args.spec), Some(&target))?;
     let out = output_directory(args.out.as_deref(), &document)?;
     let options = RunOptions { format, force: args.force, strict_waves: config.strict_waves };
     let slug = slug(args.name.as_deref(), &document)?;
@@ -107,9 +109,14 @@ fn how(submitted: &Submitted) -> String {
     }
 }
 
+/// What messages call the specification.
+fn shown(name: &str) -> &str {
+    if name == "-" { "<stdin>" } else { name }
+}
+
 /// The document; its warnings and errors go to stderr.
 fn read(name: &str, content: &[u8], format: Option<SpecFormat>) -> Result<SpecDocument, Failure> {
-    let shown = if name == "-" { "<stdin>" } else { name };
+    let shown = shown(name);
     let ingested = ingest::read(content, (name != "-").then_some(name), format);
     let loud: Vec<Finding> = ingested.findings.into_iter().filter(|finding| finding.severity > Severity::Info).collect();
     anstream::eprint!("{}", findings::render(&loud, shown));

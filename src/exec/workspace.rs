@@ -31,6 +31,11 @@ pub struct WorkspaceError {
 }
 
 impl WorkspaceError {
+    /// True when the same call may succeed once somebody has made room.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem)
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self.source.kind() {

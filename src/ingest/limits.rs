@@ -4,6 +4,8 @@ use serde_saphyr::{Budget, Options};
 
 /// Most bytes of one specification; larger ones are refused before anything is parsed.
 pub const INPUT_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Most bytes of one line of Markdown or prose. The longest line of a real document has a few thousand; JSON may be one line as a whole.
+pub const LINE_BYTES_MAX: usize = 64 * 1024;
 /// Deepest nesting of any input. Real documents stay below 20.
 pub const DEPTH_MAX: usize = 64;
 /// Most YAML or JSON nodes. A published API of 900 operations has about 150,000.

@@ -78,6 +78,9 @@ pub fn read(bytes: &[u8], name: Option<&str>, format: Option<SpecFormat>) -> Ing
     };
     let source = Source::new(text, hex::encode(Sha256::digest(bytes)));
     let format = format.unwrap_or_else(|| detect::detect(text, name));
+    if let (SpecFormat::Markdown | SpecFormat::Prose, Some(finding)) = (format, over_long_line(&source)) {
+        return Ingested::refused(finding);
+    }
     bounded(on_own_thread(|| match format {
         SpecFormat::OpenApi => openapi::read(&source),
         SpecFormat::Markdown => markdown::read(&source),
@@ -92,8 +95,15 @@ fn text(bytes: &[u8]) -> Result<&str, Finding> {
         let message = format!("the input has {} bytes, more than the {} that are read", bytes.len(), limits::INPUT_BYTES_MAX);
         return Err(Finding::error("input-too-large", message, None, "split the specification, or remove generated parts from it"));
     }
-    if bytes.contains(&0) {
-        return Err(Finding::error("binary-input", "the input contains NUL bytes, so it is not text", None, "submit a text file in UTF-8"));
+    if let Some(offset) = bytes.iter().position(|byte| *byte == 0) {
+        let before = String::from_utf8_lossy(&bytes[..offset]);
+        let position = Some(Source::new(&before, String::new()).position(before.len()));
+        return Err(Finding::error(
+            "binary-input",
+            "the input contains NUL bytes, so it is not text",
+            position,
+            "submit a text file in UTF-8",
+        ));
     }
     let text = str::from_utf8(bytes).map_err(|error| {
         let valid = str::from_utf8(&bytes[..error.valid_up_to()]).expect("valid_up_to marks the valid part");
@@ -105,6 +115,14 @@ fn text(bytes: &[u8]) -> Result<&str, Finding> {
         return Err(Finding::error("empty-input", "the input is empty", None, "write at least a title: `# My service`"));
     }
     Ok(text)
+}
+
+/// The first line that no person wrote, if there is one.
+fn over_long_line(source: &Source<'_>) -> Option<Finding> {
+    let line = source.text.lines().find(|line| line.len() > limits::LINE_BYTES_MAX)?;
+    let offset = line.as_ptr().addr() - source.text.as_ptr().addr();
+    let message = format!("a line has {} bytes, more than the {} that are read", line.len(), limits::LINE_BYTES_MAX);
+    Some(Finding::error("line-too-long", message, Some(source.position(offset)), "break the line, or remove what was pasted into it"))
 }
 
 /// Runs a reader where it has enough stack, whatever thread the caller is on, and turns a defect of ours into a finding.
@@ -156,11 +174,14 @@ mod tests {
         check(b"# Shop\n\0", "binary-input");
         check(b"# Shop\n\xff", "not-utf8");
         check(&vec![b'x'; 50 * 1024 * 1024], "input-too-large");
+        check(format!("# Shop\n\n{}\n", "x".repeat(limits::LINE_BYTES_MAX + 1)).as_bytes(), "line-too-long");
     }
 
     #[test]
     fn the_place_of_a_foreign_byte_is_named() {
-        let ingested = read(b"# Shop\nab\xff", None, None);
-        assert_eq!(ingested.findings[0].position, Some(crate::model::Position { line: 2, column: 3 }));
+        for foreign in [&b"# Shop\nab\xff"[..], b"# Shop\nab\0"] {
+            let ingested = read(foreign, None, None);
+            assert_eq!(ingested.findings[0].position, Some(crate::model::Position { line: 2, column: 3 }));
+        }
     }
 }

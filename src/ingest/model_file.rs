@@ -25,7 +25,10 @@ fn unreadable(error: &serde_saphyr::Error) -> Finding {
     let place = error.location().filter(|location| location.line() > 0);
     let position = place.map(|location| Position { line: bounded(location.line()), column: bounded(location.column()) });
     let message = error.to_string();
-    let message = message.lines().next().unwrap_or_default().trim_end_matches('.').to_owned();
+    let message = message.lines().next().unwrap_or_default().trim_end_matches('.');
+    // What the library adds: the place, which the finding carries, and advice to programmers.
+    let message = position.map_or(message, |at| message.trim_end_matches(&format!(" at line {}, column {}", at.line, at.column)));
+    let message = message.split(", set ").next().unwrap_or_default().to_owned();
     let budget = ["budget", "alias", "limit", "depth", "nest", "recursion"].iter().any(|word| message.to_lowercase().contains(word));
     let (code, hint) = if budget {
         ("input-too-complex", "use fewer anchors and flatter structures")

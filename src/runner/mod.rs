@@ -124,6 +124,8 @@ fn transient(error: &PipelineError) -> bool {
         PipelineError::Engine(error) => error.is_transient(),
         PipelineError::Exec(error) => error.is_transient(),
         PipelineError::Environment(error) => error.is_transient(),
+        PipelineError::Output(error) => error.is_transient(),
+        PipelineError::Workspace(error) => error.is_transient(),
         _ => false,
     }
 }

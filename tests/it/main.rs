@@ -3,10 +3,12 @@
 
 mod contexts;
 mod contract;
+mod delivery;
 mod environment;
 mod exec;
 mod faults;
 mod generated;
+mod input;
 mod installation;
 mod learning;
 mod output;

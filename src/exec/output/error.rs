@@ -93,6 +93,11 @@ impl OutputError {
         }
     }
 
+    /// True when the same delivery may succeed once somebody has made room, or another process has ended.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Locked { .. } | Self::ReadOnly { .. } | Self::NoSpace { .. } | Self::Io { .. })
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
