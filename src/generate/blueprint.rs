@@ -44,8 +44,6 @@ pub struct Blueprint {
     pub position: Option<Position>,
     /// Why nothing generates it; none when the pack does.
     pub waiting: Option<Waiting>,
-    /// Everything of the specification that its files depend on; hashed into the unit's input hash.
-    pub fragment: serde_json::Value,
 }
 
 /// A part of a unit, for example one operation of a router.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 use super::pack::Manifest;
 use super::project::Project;
 use super::units::{About, Unit, entities_of, module_title, modules_of, parents_of, units};
@@ -12,26 +14,42 @@ use crate::model::{SpecDocument, Subject};
 
 impl TargetPack {
     /// The units that `doc` needs, in the pack's order and within it in the source's; none when it names nothing to build.
+    /// An error when something in it cannot be expressed in the target.
     pub fn blueprints(&self, doc: &SpecDocument) -> Result<Vec<Blueprint>, GenerateError> {
         if doc.operations.is_empty() && doc.entities.is_empty() {
             return Ok(Vec::new());
         }
         let project = Project::new(doc);
+        contexts::expressible(&project)?;
         let units = units(self.manifest(), &project);
         let mut found = Vec::with_capacity(units.len());
         for unit in &units {
-            found.push(blueprint(self.manifest(), &project, &units, unit)?);
+            found.push(blueprint(self.manifest(), &project, &units, unit));
             if let About::Operation(operation) = unit.about {
                 found.push(implement(&project, unit, operation));
             }
         }
         Ok(found)
     }
+
+    /// Everything of the specification that the files of each unit depend on, by unit; hashed into its input hash. Far more work
+    /// than the blueprints, which is why a plan does without.
+    pub fn fragments(&self, doc: &SpecDocument) -> Result<BTreeMap<String, Value>, GenerateError> {
+        let project = Project::new(doc);
+        let mut found = BTreeMap::new();
+        for unit in &units(self.manifest(), &project) {
+            found.insert(unit.key.clone(), contexts::context(self.manifest(), &project, unit)?);
+            if let About::Operation(operation) = unit.about {
+                found.insert(implement_key(unit), json!({ "operation": operation }));
+            }
+        }
+        Ok(found)
+    }
 }
 
-fn blueprint(manifest: &Manifest, project: &Project<'_>, units: &[Unit<'_>], unit: &Unit<'_>) -> Result<Blueprint, GenerateError> {
+fn blueprint(manifest: &Manifest, project: &Project<'_>, units: &[Unit<'_>], unit: &Unit<'_>) -> Blueprint {
     let steps = steps(project, unit);
-    Ok(Blueprint {
+    Blueprint {
         key: unit.key.clone(),
         group: unit.about.fill(project, &unit.spec.group),
         phase: unit.spec.phase,
@@ -49,8 +67,11 @@ fn blueprint(manifest: &Manifest, project: &Project<'_>, units: &[Unit<'_>], uni
         steps,
         position: position(project, unit),
         waiting: None,
-        fragment: contexts::fragment(manifest, project, unit)?,
-    })
+    }
+}
+
+fn implement_key(unit: &Unit<'_>) -> String {
+    format!("{}#implement", unit.key)
 }
 
 /// The unit that waits until somebody writes what no generator can derive.
@@ -60,7 +81,7 @@ fn implement(project: &Project<'_>, unit: &Unit<'_>, operation: &Operation) -> B
         _ => String::new(),
     };
     Blueprint {
-        key: format!("{}#implement", unit.key),
+        key: implement_key(unit),
         group: unit.about.fill(project, &unit.spec.group),
         phase: 3,
         task_type: unit.spec.task_type,
@@ -77,7 +98,6 @@ fn implement(project: &Project<'_>, unit: &Unit<'_>, operation: &Operation) -> B
         steps: Vec::new(),
         position: operation.position,
         waiting: Some(Waiting { reason, configure: "an agent that can write code, or a person to hand it in".to_owned() }),
-        fragment: serde_json::json!({ "operation": operation }),
     }
 }
 

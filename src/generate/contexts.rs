@@ -11,9 +11,9 @@ use super::{
 };
 use crate::model::operation::{Behaviour, Operation};
 
-/// Everything of the specification that a unit's files depend on.
-pub(super) fn fragment(manifest: &Manifest, project: &Project<'_>, unit: &Unit<'_>) -> Result<Value, GenerateError> {
-    context(manifest, project, unit)
+/// An error when a value on the wire cannot be expressed in the target.
+pub(super) fn expressible(project: &Project<'_>) -> Result<(), GenerateError> {
+    project.classes.modules().iter().try_for_each(|module| context_schema::context(project, module).map(|_| ()))
 }
 
 /// The context of a unit's templates.

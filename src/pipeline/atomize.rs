@@ -170,7 +170,6 @@ mod tests {
             steps: Vec::new(),
             position: Some(Position::line(1)),
             waiting: None,
-            fragment: serde_json::Value::Null,
         }
     }
 

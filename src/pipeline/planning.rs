@@ -3,7 +3,10 @@
 //! The steps themselves are in `ingest`, `analyze`, `plan`, `atomize` and `schedule`; `specwave plan` calls them without a run.
 //! Safe to repeat: equal bytes give an equal plan, and storing an equal plan stores nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::analyze::{self, Analysis};
 use super::journal::{self, Done};
@@ -101,10 +104,18 @@ async fn check_waves(run: &Run, id: PlanId, plan: &Plan) -> Result<(), PipelineE
 }
 
 /// What the pack says that the specification needs; nothing without a pack or without anything structured.
-pub fn blueprints(run: &Run, document: &SpecDocument) -> Result<Vec<Blueprint>, PipelineError> {
+fn blueprints(run: &Run, document: &SpecDocument) -> Result<Vec<Blueprint>, PipelineError> {
     match run.pack_for(document) {
         Some(pack) => Ok(pack.blueprints(document)?),
         None => Ok(Vec::new()),
+    }
+}
+
+/// What of the specification each unit is made from.
+pub fn fragments(run: &Run, document: &SpecDocument) -> Result<BTreeMap<String, Value>, PipelineError> {
+    match run.pack_for(document) {
+        Some(pack) => Ok(pack.fragments(document)?),
+        None => Ok(BTreeMap::new()),
     }
 }
 

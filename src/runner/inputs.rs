@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::agents::Agent;
-use crate::generate::{Blueprint, Prior};
+use crate::generate::Prior;
 use crate::model::{Artifact, Plan, Role, Task};
 
 /// Fragments of the specification by unit, and who depends on whom.
@@ -19,9 +19,8 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// From the plan and the blueprints that it was made of. Gates are looked through.
-    pub fn new(plan: &Plan, blueprints: &[Blueprint]) -> Self {
-        let fragments = blueprints.iter().map(|blueprint| (blueprint.key.clone(), blueprint.fragment.clone())).collect();
+    /// From the plan and what of the specification each unit is made from. Gates are looked through.
+    pub fn new(plan: &Plan, fragments: BTreeMap<String, Value>) -> Self {
         let mut direct: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for edge in &plan.dependencies {
             direct.entry(&edge.task).or_default().push(&edge.depends_on);

@@ -81,8 +81,7 @@ async fn advance_to_end(run: &Run, lost: &CancellationToken) -> Result<RunState,
 }
 
 async fn shared(run: &Run, document: SpecDocument, plan: Plan) -> Result<Shared, PipelineError> {
-    let blueprints = planning::blueprints(run, &document)?;
-    let inputs = Inputs::new(&plan, &blueprints);
+    let inputs = Inputs::new(&plan, planning::fragments(run, &document)?);
     let tools = run.toolchain(&document).await?;
     let out = run.submission.out.clone();
     let delivered =

@@ -125,6 +125,5 @@ fn generic(key: String, group: String, phase: u8, title: &str) -> Blueprint {
         steps: Vec::new(),
         position: None,
         waiting: Some(waiting),
-        fragment: serde_json::Value::Null,
     }
 }

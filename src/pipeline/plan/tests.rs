@@ -26,7 +26,6 @@ fn blueprint(key: &str, group: &str, phase: u8, depends_on: &[&str]) -> Blueprin
         steps: Vec::new(),
         position: None,
         waiting: None,
-        fragment: serde_json::Value::Null,
     }
 }
 
