@@ -75,6 +75,18 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// What to do about it, where the message does not say so itself.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreadable { .. } => Some("make the file readable, or remove it: every setting has a default"),
+            Self::Syntax { .. } => Some("`specwave config` shows every setting once the file can be read"),
+            Self::Unknown { .. } => None,
+            Self::Invalid { .. } => Some("`specwave config` shows every setting and where its value comes from"),
+        }
+    }
+}
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {

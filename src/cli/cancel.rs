@@ -26,7 +26,9 @@ pub async fn run(args: CancelArgs, global: &Global) -> anyhow::Result<ExitCode> 
         let row = select::run(&postgres, actor.organization, Some(&args.run)).await?;
         let engine = Engine::new(postgres.clone(), EngineOptions::default());
         let running = engine.cancel(&actor, row.id, &args.reason).await?;
-        anstream::eprintln!("cancelled {} ({} units were running)", row.id, running.len());
+        let running = running.len();
+        let were = if running == 1 { "1 unit was".to_owned() } else { format!("{running} units were") };
+        anstream::eprintln!("cancelled {} ({were} running)", row.id);
         anyhow::Ok(())
     }
     .await;

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
+use super::output;
+
 /// Print a completion script for a shell.
 #[derive(Debug, clap::Args)]
 pub struct CompletionsArgs {
@@ -13,7 +15,9 @@ pub struct CompletionsArgs {
 }
 
 /// Prints the script.
-pub fn run(args: &CompletionsArgs) -> ExitCode {
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "specwave", &mut std::io::stdout());
-    ExitCode::SUCCESS
+pub fn run(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut super::Cli::command(), "specwave", &mut script);
+    output::print_all(&String::from_utf8_lossy(&script))?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::{CANCELLED, UNFINISHED, chain};
 use super::progress::Progress;
-use super::{Failure, findings, report_view};
+use super::{Failure, findings, output, report_view};
 use crate::app::App;
 use crate::engine::{Drive, Engine, EngineError, RunGuard};
 use crate::model::{Event, EventKind, RunId, RunState, UnitState};
@@ -51,7 +51,7 @@ pub async fn to_end(app: &App, engine: Engine, run: RunId, how: &str, json: bool
     let compliance = report::compliance(&report);
     progress.show(&event(run, EventKind::RunFinished { state, summary: report.summary.clone() }));
     if json {
-        println!("{}", serde_json::to_string(&report)?);
+        output::print_json_line(&report)?;
     } else {
         report_view::print_ending(&report, compliance.as_ref());
     }

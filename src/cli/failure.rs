@@ -90,7 +90,8 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 fn code_of(error: &anyhow::Error) -> u8 {
     let known = |cause: &(dyn std::error::Error + 'static)| {
         let store = cause.downcast_ref::<StoreError>().filter(|error| error.is_unavailable()).map(|_| STORE_UNAVAILABLE);
-        cause.downcast_ref::<Failure>().map(|failure| failure.code).or(store)
+        let engine = cause.downcast_ref::<EngineError>().filter(|error| !matches!(error, EngineError::Store(_))).map(|_| BAD_INPUT);
+        cause.downcast_ref::<Failure>().map(|failure| failure.code).or(store).or(engine)
     };
     error.chain().find_map(known).unwrap_or(1)
 }

@@ -135,7 +135,7 @@ impl Cli {
             Command::Doctor(args) => doctor::run(&args, &global).await,
             Command::Migrate(command) => migrate::run(&command, &global).await,
             Command::Config(args) => config::run(&args, &global),
-            Command::Completions(args) => Ok(completions::run(&args)),
+            Command::Completions(args) => completions::run(&args),
         }
     }
 }
@@ -149,6 +149,9 @@ impl Global {
         if self.offline {
             flags.push(("offline", toml::Value::Boolean(true)));
         }
-        Config::load(&flags).map_err(|error| Failure::usage(error.to_string()))
+        Config::load(&flags).map_err(|error| match error.hint() {
+            Some(hint) => Failure::usage(error.to_string()).hint(hint),
+            None => Failure::usage(error.to_string()),
+        })
     }
 }

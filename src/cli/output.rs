@@ -8,10 +8,21 @@ use unicode_width::UnicodeWidthStr;
 
 /// Prints a document as indented JSON on stdout.
 pub fn print_json<T: Serialize>(document: &T) -> anyhow::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut stdout, document)?;
-    writeln!(stdout)?;
-    Ok(())
+    Ok(print_all(&format!("{}\n", serde_json::to_string_pretty(document)?))?)
+}
+
+/// Prints a document as one line of JSON on stdout.
+pub fn print_json_line<T: Serialize>(document: &T) -> anyhow::Result<()> {
+    Ok(print_all(&format!("{}\n", serde_json::to_string(document)?))?)
+}
+
+/// Prints a text on stdout, coloured where that is wanted. A reader that goes away early (`| head`) is no error.
+pub fn print_all(text: &str) -> std::io::Result<()> {
+    let mut stdout = anstream::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }
 
 /// Prints rows as columns, each as wide as its widest cell; the header is bold.

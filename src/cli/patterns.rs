@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::json;
 
 use super::{Failure, Global, output};
@@ -26,6 +27,7 @@ pub enum PatternsCommand {
 #[derive(Debug, clap::Args)]
 pub struct SearchArgs {
     /// What to look for, in words
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     query: String,
     /// Most hits
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]

@@ -1,7 +1,7 @@
 //! `specwave plan`: shows what would be done, and does nothing. Needs no store.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
@@ -79,7 +79,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         let width = terminal_size::terminal_size().map_or(plan_view::WIDTH_DEFAULT, |(width, _)| usize::from(width.0));
         plan_view::render(&plan, shown, usize::from(args.workers), width)?
     };
-    print_all(&text)?;
+    output::print_all(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -117,13 +117,4 @@ pub(super) fn plan_or_refuse(document: &SpecDocument, noticed: Vec<Finding>, sou
         let failure = Failure::usage(error.to_string());
         error.hint().map_or_else(|| Failure::usage(error.to_string()), |hint| failure.hint(hint))
     })
-}
-
-/// Prints to stdout; a reader that goes away early (`| head`) is no error.
-fn print_all(text: &str) -> io::Result<()> {
-    let mut stdout = anstream::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
 }

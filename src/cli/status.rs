@@ -8,9 +8,9 @@ use time::format_description::well_known::Rfc3339;
 use super::{Failure, Global, output, select};
 use crate::app;
 use crate::engine::{Engine, EngineOptions, RunSnapshot};
-use crate::model::{Actor, UnitState};
-use crate::store::postgres::Postgres;
+use crate::model::{Actor, RunState, UnitState};
 use crate::store::postgres::runs::{self, RunRow};
+use crate::store::postgres::{Postgres, leases};
 
 /// Runs in the list.
 const LISTED: u32 = 20;
@@ -43,6 +43,13 @@ async fn list(postgres: &Postgres, actor: &Actor, json: bool) -> anyhow::Result<
     let rows = runs::newest(&mut tx, None, LISTED).await?;
     if json {
         return output::print_json(&rows.iter().map(document).collect::<Vec<_>>());
+    }
+    let mut rows = rows;
+    for row in rows.iter_mut().filter(|row| row.state == RunState::Running) {
+        let lease = leases::find(&mut tx, row.id).await?;
+        if lease.is_none_or(|lease| lease.owner.is_none() || lease.expired) {
+            "nobody drives it; `specwave resume` goes on".clone_into(&mut row.reason);
+        }
     }
     if rows.is_empty() {
         anstream::eprintln!("no run yet; start one with `specwave run SPEC`");

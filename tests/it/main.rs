@@ -20,4 +20,5 @@ mod retrieval;
 mod run;
 mod server;
 mod signals;
+mod terminal;
 mod tidy;
