@@ -111,7 +111,7 @@ impl Conditions<'_, '_> {
             Condition::Present(field) => format!("{row}.{} is not None", self.names.attribute(field)),
             Condition::Absent(field) => format!("{row}.{} is None", self.names.attribute(field)),
             Condition::All(all) => join(all.iter().map(|condition| self.fulfilled(condition, row)), " and "),
-            Condition::Any(any) => join(any.iter().map(|condition| self.fulfilled(condition, row)), " or "),
+            Condition::Any(any) => join(merged(any).iter().map(|condition| self.fulfilled(condition, row)), " or "),
         }
     }
 
@@ -127,7 +127,7 @@ impl Conditions<'_, '_> {
             Condition::Present(field) => format!("{row}.{} is None", self.names.attribute(field)),
             Condition::Absent(field) => format!("{row}.{} is not None", self.names.attribute(field)),
             Condition::All(all) => join(all.iter().map(|condition| self.violated(condition, row)), " or "),
-            Condition::Any(any) => join(any.iter().map(|condition| self.violated(condition, row)), " and "),
+            Condition::Any(any) => join(merged(any).iter().map(|condition| self.violated(condition, row)), " and "),
         }
     }
 
@@ -213,6 +213,41 @@ pub(super) fn fields_of(condition: &Condition) -> Vec<&str> {
     };
     let mut seen = std::collections::BTreeSet::new();
     found.retain(|field| seen.insert(*field));
+    found
+}
+
+/// Alternatives, with those that compare one field with several values merged into one.
+fn merged(any: &[Condition]) -> Vec<Condition> {
+    let mut found: Vec<Condition> = Vec::new();
+    for condition in any {
+        let (field, values) = match condition {
+            Condition::Compare { left: Expression::Field(field), comparison: Comparison::Equal, right: Expression::Literal(value) } => {
+                (field, std::slice::from_ref(value))
+            }
+            Condition::OneOf { field, values } => (field, values.as_slice()),
+            other => {
+                found.push(other.clone());
+                continue;
+            }
+        };
+        let same = found.iter_mut().find_map(|other| match other {
+            Condition::OneOf { field: name, values } if name == field => Some(values),
+            _ => None,
+        });
+        match same {
+            Some(known) => known.extend(values.iter().cloned()),
+            None => found.push(Condition::OneOf { field: field.clone(), values: values.to_vec() }),
+        }
+    }
+    // A set of one value is an ordinary comparison.
+    for condition in &mut found {
+        if let Condition::OneOf { field, values } = condition
+            && let [value] = values.as_slice()
+        {
+            let (left, right) = (Expression::Field(field.clone()), Expression::Literal(value.clone()));
+            *condition = Condition::Compare { left, comparison: Comparison::Equal, right };
+        }
+    }
     found
 }
 

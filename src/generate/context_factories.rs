@@ -5,13 +5,32 @@ use serde_json::{Value, json};
 use super::project::{EntityNames, Project};
 use super::samples::{self, Sample};
 use super::solver::{Goal, Row, Solver};
-use crate::model::entity::{Field, FieldSource};
+use crate::model::entity::{Field, FieldSource, FieldType};
 
 /// The context of the factories.
 pub(super) fn context(project: &Project<'_>) -> Value {
     let entities: Vec<Value> =
         project.entities.iter().filter(|names| makeable(project, names)).map(|names| entity(project, names)).collect();
-    json!({ "entities": entities })
+    let any = |wanted: &dyn Fn(&Sample) -> bool| {
+        let fields = |names: &EntityNames<'_>| {
+            names.entity.fields.iter().any(|field| {
+                samples::of_field(field, samples::unique(project, &names.entity.name, field) || textual(field))
+                    .is_some_and(|sample| wanted(&sample))
+            })
+        };
+        project.entities.iter().any(fields)
+    };
+    json!({
+        "entities": entities,
+        "spells": any(&|sample| matches!(sample, Sample::Spelled { .. })),
+        "days": any(&|sample| *sample == Sample::Earlier(FieldType::Date)),
+        "instants": any(&|sample| *sample == Sample::Earlier(FieldType::DateTime)),
+    })
+}
+
+/// True for fields that tests give a value of its own also where none is demanded.
+fn textual(field: &Field) -> bool {
+    matches!(field.field_type, FieldType::Text | FieldType::Email | FieldType::Url)
 }
 
 /// True when the tests can make rows of the entity.
@@ -31,8 +50,21 @@ pub(super) fn sample(project: &Project<'_>, names: &EntityNames<'_>, field: &Fie
 }
 
 /// Values that rules demand beyond the ordinary ones.
-pub(super) fn demanded(project: &Project<'_>, names: &EntityNames<'_>) -> Row {
-    Solver { project, names }.solve(Goal::Valid, &Row::new()).unwrap_or_default()
+pub(super) fn demanded<'n>(project: &Project<'_>, names: &'n EntityNames<'_>) -> &'n Row {
+    names.demanded.get_or_init(|| Solver { project, names }.solve(Goal::Valid, &Row::new()).unwrap_or_default())
+}
+
+/// What has to be said to make a row with these values: those that the factory does not give by itself.
+pub(super) fn overrides(project: &Project<'_>, names: &EntityNames<'_>, row: &Row) -> Row {
+    let demanded = demanded(project, names);
+    let given = |name: &String, value: &Value| {
+        let Some(field) = names.entity.field(name).filter(|field| samples::fillable(field)) else {
+            return false;
+        };
+        let plain = !samples::unique(project, &names.entity.name, field) || value.is_null();
+        plain && demanded.get(name) == Some(value) && (!value.is_null() || field.default.is_none())
+    };
+    row.iter().filter(|(name, value)| !given(name, value)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn entity(project: &Project<'_>, names: &EntityNames<'_>) -> Value {
@@ -40,10 +72,10 @@ fn entity(project: &Project<'_>, names: &EntityNames<'_>) -> Value {
     let mut lines = Vec::new();
     let (mut counts, mut parents) = (false, false);
     for field in &names.entity.fields {
-        let chosen = demanded.get(&field.name).filter(|_| !samples::unique(project, &names.entity.name, field));
-        let value = match chosen {
+        let value = match demanded.get(&field.name) {
             Some(Value::Null) => continue,
-            Some(value) => Some(Sample::Fixed(value.clone())),
+            Some(value) if !samples::unique(project, &names.entity.name, field) => Some(Sample::Fixed(value.clone())),
+            Some(_) => sample(project, names, field),
             None if needed(field) => sample(project, names, field),
             None => None,
         };
@@ -52,7 +84,7 @@ fn entity(project: &Project<'_>, names: &EntityNames<'_>) -> Value {
         };
         counts |= value.counts();
         parents |= matches!(value, Sample::KeyOf(_));
-        let text = value.stored(project, &field.field_type).replace("factories.", "");
+        let text = value.stored(project, &field.field_type, "number").replace("factories.", "");
         lines.push(format!("{}: {text}", super::python::text(names.attribute(&field.name))));
     }
     json!({

@@ -72,7 +72,8 @@ fn default(project: &Project<'_>, field: &Field, numbered: bool) -> Vec<String> 
         };
         return vec![format!("default={text}")];
     }
-    if field.source == FieldSource::Client || numbered {
+    // What is not required and not the caller's stays absent until an action sets it.
+    if field.source == FieldSource::Client || numbered || !(field.required || field.primary_key) {
         return Vec::new();
     }
     let made = match stored {

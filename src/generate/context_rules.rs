@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::conditions::Conditions;
-use super::context_factories::{makeable, sample};
+use super::context_factories::{makeable, overrides, sample};
 use super::project::{EntityNames, Project};
 use super::python;
 use super::samples::{self, Sample};
@@ -93,12 +93,15 @@ impl<'p, 'a> Case<'p, 'a> {
     }
 
     fn make(&self, row: &Row) -> String {
-        let arguments: Vec<String> = std::iter::once("session".to_owned()).chain(self.solver.keywords(row)).collect();
+        let arguments: Vec<String> =
+            std::iter::once("session".to_owned()).chain(self.solver.keywords(&overrides(self.project, self.names, row))).collect();
         format!("factories.make_{}({})", self.names.module, arguments.join(", "))
     }
 
     fn values(&self, row: &Row) -> String {
-        format!("factories.{}_values(session) | {}", self.names.module, self.solver.literal(row))
+        let row = overrides(self.project, self.names, row);
+        let values = format!("factories.{}_values(session)", self.names.module);
+        if row.is_empty() { values } else { format!("{values} | {}", self.solver.literal(&row)) }
     }
 
     /// A rule about one row: a row that breaks it is refused.
@@ -141,7 +144,7 @@ impl<'p, 'a> Case<'p, 'a> {
         let mut extra = Vec::new();
         for field in absent {
             let value = sample(self.project, self.names, field)?;
-            let text = value.stored(self.project, &field.field_type).replace("number", "factories.number()");
+            let text = value.stored(self.project, &field.field_type, "factories.number()");
             extra.push(format!("{}={text}", self.names.attribute(&field.name)));
         }
         let module = &self.names.module;
@@ -265,7 +268,12 @@ impl<'p, 'a> Case<'p, 'a> {
         };
         let column = self.names.attribute(per);
         let found = self.names.entity.field(per)?;
-        let shared = Sample::stored(&samples::of_field(found, false)?, self.project, &found.field_type);
+        let shared = samples::of_field(found, false)?.stored(self.project, &found.field_type, "factories.number()");
+        // Rows that share a value must still differ where they have to.
+        let mut row = overrides(self.project, self.names, &row);
+        row.retain(|name, _| {
+            self.names.entity.field(name).is_some_and(|field| !samples::unique(self.project, &self.names.entity.name, field))
+        });
         let values = self.solver.literal(&row);
         let values = values.trim_start_matches('{').trim_end_matches('}');
         let separator = if values.is_empty() { "" } else { ", " };
@@ -285,7 +293,7 @@ pub(super) fn other_value(project: &Project<'_>, names: &EntityNames<'_>, field:
     let stored = python::stored_type(project, &field.field_type);
     let fixed = match sample(project, names, field)? {
         Sample::Fixed(value) => value,
-        other => return Some(other.stored(project, &field.field_type).replace("number", "factories.number()")),
+        other => return Some(other.stored(project, &field.field_type, "factories.number()")),
     };
     let other = match &field.field_type {
         FieldType::Enum(values) => values.iter().map(|value| json!(value)).find(|value| *value != fixed)?,
@@ -307,7 +315,7 @@ pub(super) fn other_value(project: &Project<'_>, names: &EntityNames<'_>, field:
         }
         FieldType::Text | FieldType::Email | FieldType::Url => {
             let numbered = samples::of_field(field, true)?;
-            return Some(numbered.stored(project, &field.field_type).replace("number", "factories.number()")).filter(|_| numbered.counts());
+            return Some(numbered.stored(project, &field.field_type, "factories.number()")).filter(|_| numbered.counts());
         }
         FieldType::List(_) => json!([]),
         _ => return None,

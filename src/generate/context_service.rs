@@ -153,7 +153,11 @@ fn find(project: &Project<'_>, names: &EntityNames<'_>, operations: &[&Operation
             sorts.push(sort);
         }
     }
-    let age = names.entity.fields.iter().find(|field| field.source == FieldSource::OnCreate && field.field_type == FieldType::DateTime);
+    let age = names
+        .entity
+        .fields
+        .iter()
+        .find(|field| field.source == FieldSource::OnCreate && field.required && field.field_type == FieldType::DateTime);
     let order: Vec<&str> = age.map(|field| names.attribute(&field.name)).into_iter().chain([names.key()]).collect();
     json!({
         "listed": described.iter().any(|filter| filter["listed"] == json!(true)),

@@ -32,6 +32,8 @@ const KNOWN: &[(&str, &str)] = &[
     ("dt", "=datetime"),
     ("json", "=json"),
     ("sa", "=sqlalchemy"),
+    ("ascii_lowercase", "string"),
+    ("ascii_uppercase", "string"),
     ("count", "itertools"),
     ("APIRouter", "fastapi"),
     ("Cookie", "fastapi"),
@@ -88,7 +90,8 @@ const KNOWN: &[(&str, &str)] = &[
     ("pytest", "=pytest"),
 ];
 
-const STANDARD: &[&str] = &["collections.abc", "dataclasses", "datetime", "decimal", "itertools", "json", "math", "re", "typing", "uuid"];
+const STANDARD: &[&str] =
+    &["collections.abc", "dataclasses", "datetime", "decimal", "itertools", "json", "math", "re", "string", "typing", "uuid"];
 
 /// True when generated code imports that name from elsewhere.
 pub(super) fn known(name: &str) -> bool {

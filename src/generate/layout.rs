@@ -140,7 +140,9 @@ fn statement(text: &str, indent: usize, out: &mut Vec<String>) {
         }
         if let Some((name, kind)) = left.split_once(": ").filter(|(_, kind)| bracket.is_none() && operands(kind).len() > 1) {
             push(out, indent, &format!("{name}: ("));
-            expression("", kind, "", indent + 4, out);
+            for operand in if fits(indent + 4, kind) { vec![kind] } else { operands(kind) } {
+                expression("", operand, "", indent + 4, out);
+            }
             push(out, indent, &format!(") = {right}{tail}"));
             return;
         }
@@ -524,6 +526,21 @@ def create_book_aaaaaaaaaaaaa(
         Text,
         Field(min_length=1, max_length=200, description=\"aaaaaaaaaaaaaaaaaaaaaaaa\"),
     ] = \"aaaaa\"",
+        );
+    }
+
+    #[test]
+    fn a_long_union_is_split_inside_one_pair_of_parentheses() {
+        check(
+            "    phone: Annotated[str, Field(strict=True, min_length=5, max_length=30, pattern=r\"^\\+?[0-9 ]+$\"), WithoutNul] | None = None",
+            "    phone: (
+        Annotated[
+            str,
+            Field(strict=True, min_length=5, max_length=30, pattern=r\"^\\+?[0-9 ]+$\"),
+            WithoutNul,
+        ]
+        | None
+    ) = None",
         );
     }
 

@@ -3,10 +3,12 @@
 //! Built once for each call; every template context draws on it, so that two files never disagree about a name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use heck::ToUpperCamelCase;
 
 use super::classes::Classes;
+use super::solver::Row;
 use super::{imports, order, python};
 use crate::model::entity::{Entity, Field, FieldType};
 use crate::model::operation::{Behaviour, Operation};
@@ -248,6 +250,8 @@ pub(super) struct EntityNames<'a> {
     pub(super) var: String,
     /// Attribute and column by field name.
     pub(super) attributes: BTreeMap<&'a str, String>,
+    /// Values that the entity's rules demand of an ordinary row; found at the first use, since the search takes a while.
+    pub(super) demanded: OnceLock<Row>,
 }
 
 impl<'a> EntityNames<'a> {
@@ -264,7 +268,7 @@ impl<'a> EntityNames<'a> {
         };
         let idents: BTreeSet<&str> = entity.fields.iter().map(|field| field.ident.as_str()).collect();
         let attributes = entity.fields.iter().map(|field| (field.name.as_str(), attribute_of(field, &idents))).collect();
-        Self { entity, class: class_of(entity, taken), module, var, attributes }
+        Self { entity, class: class_of(entity, taken), module, var, attributes, demanded: OnceLock::new() }
     }
 
     /// The attribute, which is also the column, of a field.

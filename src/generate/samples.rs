@@ -1,6 +1,6 @@
 //! Valid sample values for tests, from types, limits and patterns.
 
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 use serde_json::{Value, json};
 
 use super::project::Project;
@@ -18,8 +18,12 @@ pub(super) enum Sample {
     Fixed(Value),
     /// A text with a number in it, so that no two are equal: pieces between which the number stands with so many digits.
     Numbered { before: String, digits: usize, after: String },
-    /// A whole number that differs each time: the running number plus this.
-    Counted(i64),
+    /// A text of fixed letters around some that spell the running number in an alphabet.
+    Spelled { before: String, alphabet: String, length: usize, after: String },
+    /// A whole number that differs each time: `first`, then steps onward, wrapping around after `span` of them.
+    Counted { first: i64, step: i64, span: Option<i64> },
+    /// A day or an instant of its own, so many days or seconds before the ordinary one.
+    Earlier(FieldType),
     /// A fresh UUID.
     FreshUuid,
     /// The key of a fresh row of that entity.
@@ -53,8 +57,8 @@ pub(super) fn of_type(field_type: &FieldType, limits: &Limits, label: &str, uniq
             let least = limits.min.as_ref().map_or(1, |min| min.as_f64().map_or(1, ceiling).max(1)) + i64::from(limits.min_exclusive);
             let most = limits.max.as_ref().and_then(serde_json::Number::as_f64).map_or(i64::from(i32::MAX), floor)
                 - i64::from(limits.max_exclusive);
-            let value = stepped(least.min(most), limits);
-            if unique && limits.multiple_of.is_none() { Some(Sample::Counted(value)) } else { fixed(json!(value)) }
+            let first = stepped(least.min(most), limits);
+            if unique { Some(counted(first, most, limits)) } else { fixed(json!(first)) }
         }
         FieldType::Float | FieldType::Decimal { .. } => {
             let least = limits.min.as_ref().and_then(serde_json::Number::as_f64).map_or(1.0, |min| min.max(1.0));
@@ -68,6 +72,7 @@ pub(super) fn of_type(field_type: &FieldType, limits: &Limits, label: &str, uniq
             fixed(if value.fract() == 0.0 { json!(floor(value)) } else { json!(value) })
         }
         FieldType::Boolean => fixed(json!(false)),
+        FieldType::Date | FieldType::DateTime if unique => Some(Sample::Earlier(field_type.clone())),
         FieldType::Date => fixed(json!(PAST)),
         FieldType::Time => fixed(json!("12:30:00")),
         FieldType::DateTime => fixed(json!(format!("{PAST}T12:30:00Z"))),
@@ -105,11 +110,22 @@ fn floor(value: f64) -> i64 {
     value.floor() as i64
 }
 
+fn step_of(limits: &Limits) -> i64 {
+    limits.multiple_of.as_ref().and_then(serde_json::Number::as_i64).filter(|step| *step > 1).unwrap_or(1)
+}
+
 fn stepped(value: i64, limits: &Limits) -> i64 {
-    match limits.multiple_of.as_ref().and_then(serde_json::Number::as_i64).filter(|step| *step > 1) {
-        Some(step) => value.div_euclid(step) * step + if value.rem_euclid(step) == 0 { 0 } else { step },
-        None => value,
-    }
+    let step = step_of(limits);
+    value.div_euclid(step) * step + if value.rem_euclid(step) == 0 { 0 } else { step }
+}
+
+/// More values than this are never used up by one test.
+const SPAN_MAX: i64 = 1_000_000;
+
+fn counted(first: i64, most: i64, limits: &Limits) -> Sample {
+    let step = step_of(limits);
+    let span = most.saturating_sub(first) / step;
+    Sample::Counted { first, step, span: (span < SPAN_MAX).then_some(span + 1) }
 }
 
 fn numbered(before: &str, digits: usize, after: &str) -> Sample {
@@ -141,31 +157,77 @@ fn text(limits: &Limits, label: &str, unique: bool) -> Option<Sample> {
 /// A text that contains a match of the pattern.
 fn matching(pattern: &str, limits: &Limits, unique: bool) -> Option<Sample> {
     let hir = regex_syntax::Parser::new().parse(pattern).ok()?;
-    let mut pieces = Pieces { before: String::new(), digits: 0, after: String::new(), number: unique, most: limits.length_max };
-    pieces.walk(&hir)?;
-    let length = pieces.before.chars().count() + pieces.digits + pieces.after.chars().count();
-    let least = usize::try_from(limits.length_min.unwrap_or(0)).ok()?;
-    if length < least || limits.length_max.is_some_and(|most| (length as u64) > most) {
-        return None;
-    }
-    if pieces.digits > 0 {
-        return Some(Sample::Numbered { before: pieces.before, digits: pieces.digits, after: pieces.after });
-    }
-    let found = regex::Regex::new(pattern).ok()?.is_match(&pieces.before);
-    found.then(|| Sample::Fixed(json!(pieces.before)))
+    let varies = if unique { &[Varies::Digits, Varies::Letters][..] } else { &[Varies::Nothing] };
+    varies.iter().find_map(|varies| {
+        let walked = |longer: u64| {
+            let mut pieces = Pieces { varies: *varies, most: limits.length_max, longer, ..Pieces::default() };
+            pieces.walk(&hir).map(|()| pieces)
+        };
+        let shortest = walked(0)?;
+        let lacking = limits.length_min.unwrap_or(0).saturating_sub(shortest.length());
+        let pieces = if lacking == 0 { shortest } else { walked(lacking)? };
+        pieces.sample(pattern, limits)
+    })
 }
 
+/// More repetitions than this are never written out.
+const REPEATED_MAX: u64 = 64;
+
+/// Which part of a pattern holds the running number.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Varies {
+    #[default]
+    Nothing,
+    /// A long run of digits.
+    Digits,
+    /// The first class, repeated or not, of at least ten letters.
+    Letters,
+}
+
+#[derive(Default)]
 struct Pieces {
     before: String,
-    digits: usize,
+    /// How many characters hold the running number.
+    width: usize,
+    /// The letters that spell it; none for digits.
+    alphabet: String,
     after: String,
-    number: bool,
+    varies: Varies,
     most: Option<u64>,
+    /// How many characters more than usual the first repetition that may have them gets.
+    longer: u64,
 }
 
 impl Pieces {
     fn push(&mut self, text: &str) {
-        if self.digits > 0 { self.after.push_str(text) } else { self.before.push_str(text) }
+        if self.width > 0 { self.after.push_str(text) } else { self.before.push_str(text) }
+    }
+
+    fn length(&self) -> u64 {
+        (self.before.chars().count() + self.width + self.after.chars().count()) as u64
+    }
+
+    fn sample(self, pattern: &str, limits: &Limits) -> Option<Sample> {
+        let length = self.length();
+        if length < limits.length_min.unwrap_or(0) || limits.length_max.is_some_and(|most| length > most) {
+            return None;
+        }
+        let Self { before, width, alphabet, after, varies, .. } = self;
+        if varies == Varies::Nothing {
+            return regex::Regex::new(pattern).ok()?.is_match(&before).then(|| Sample::Fixed(json!(before)));
+        }
+        match (width, alphabet.is_empty()) {
+            (0, _) => None,
+            (digits, true) => Some(Sample::Numbered { before, digits, after }),
+            (length, false) => Some(Sample::Spelled { before, alphabet, length, after }),
+        }
+    }
+
+    /// Lets `count` characters of a class spell the running number, if it has letters enough.
+    fn spell(&mut self, class: &Class, count: u64) -> bool {
+        let found = if self.varies == Varies::Letters && self.width == 0 { alphabet_of(class) } else { None };
+        self.width = found.as_ref().and_then(|_| usize::try_from(count).ok()).unwrap_or(self.width);
+        found.map(|alphabet| self.alphabet = alphabet).is_some()
     }
 
     fn walk(&mut self, hir: &Hir) -> Option<()> {
@@ -173,22 +235,11 @@ impl Pieces {
             HirKind::Empty | HirKind::Look(_) => {}
             HirKind::Literal(literal) => self.push(std::str::from_utf8(&literal.0).ok()?),
             HirKind::Class(class) => {
-                let letter = letter_of(class)?;
-                self.push(&letter.to_string());
-            }
-            HirKind::Repetition(repetition) => {
-                let room = self.most.unwrap_or(64).min(64);
-                let most = repetition.max.map_or(room, u64::from).min(room);
-                let wanted = u64::from(repetition.min).max(6).min(most);
-                if self.number && self.digits == 0 && wanted >= 4 && holds_digits(&repetition.sub) {
-                    self.digits = usize::try_from(wanted).ok()?;
-                } else {
-                    let count = if repetition.min == 0 && self.before.is_empty() { 1.min(most) } else { u64::from(repetition.min).min(64) };
-                    for _ in 0..count {
-                        self.walk(&repetition.sub)?;
-                    }
+                if !self.spell(class, 1) {
+                    self.push(&letter_of(class)?.to_string());
                 }
             }
+            HirKind::Repetition(repetition) => self.repeat(repetition)?,
             HirKind::Capture(capture) => self.walk(&capture.sub)?,
             HirKind::Concat(parts) => {
                 for part in parts {
@@ -198,6 +249,33 @@ impl Pieces {
             HirKind::Alternation(parts) => self.walk(parts.first()?)?,
         }
         Some(())
+    }
+
+    fn repeat(&mut self, repetition: &Repetition) -> Option<()> {
+        let room = self.most.unwrap_or(REPEATED_MAX).min(REPEATED_MAX);
+        let (least, most) = (u64::from(repetition.min), repetition.max.map_or(room, u64::from).min(room));
+        let digits = least.max(6).min(most);
+        if self.varies == Varies::Digits && self.width == 0 && digits >= 4 && holds_digits(&repetition.sub) {
+            self.width = usize::try_from(self.lengthened(digits, most)).ok()?;
+            return Some(());
+        }
+        if let HirKind::Class(class) = repetition.sub.kind()
+            && self.spell(class, least.clamp(1, room))
+        {
+            return Some(());
+        }
+        let usual = if least == 0 && self.before.is_empty() { 1.min(most) } else { least.min(REPEATED_MAX) };
+        for _ in 0..self.lengthened(usual, most) {
+            self.walk(&repetition.sub)?;
+        }
+        Some(())
+    }
+
+    /// So many repetitions, and as many more as the text lacks, up to the most that may be.
+    fn lengthened(&mut self, usual: u64, most: u64) -> u64 {
+        let count = (usual + self.longer).min(most).max(usual);
+        self.longer -= count - usual;
+        count
     }
 }
 
@@ -210,6 +288,19 @@ fn letter_of(class: &Class) -> Option<char> {
     liked.or_else(|| class.ranges().iter().map(regex_syntax::hir::ClassUnicodeRange::start).find(|letter| !letter.is_control()))
 }
 
+/// The first run of at least ten neighbouring letters or digits of a class.
+fn alphabet_of(class: &Class) -> Option<String> {
+    let Class::Unicode(class) = class else {
+        return None;
+    };
+    let plain = |letter: char| letter.is_ascii_alphanumeric();
+    class
+        .ranges()
+        .iter()
+        .map(|range| (range.start()..=range.end()).filter(|letter| plain(*letter)).take(62).collect::<String>())
+        .find(|letters| letters.len() >= 10)
+}
+
 fn holds_digits(hir: &Hir) -> bool {
     match hir.kind() {
         HirKind::Class(Class::Unicode(class)) => class.ranges().iter().any(|range| range.start() <= '0' && '9' <= range.end()),
@@ -219,34 +310,63 @@ fn holds_digits(hir: &Hir) -> bool {
 }
 
 impl Sample {
-    /// The value as the model's attribute holds it; `number` is a variable.
-    pub(super) fn stored(&self, project: &Project<'_>, field_type: &FieldType) -> String {
+    /// The value as the model's attribute holds it; `number` is an expression for the running number.
+    pub(super) fn stored(&self, project: &Project<'_>, field_type: &FieldType, number: &str) -> String {
         let stored = python::stored_type(project, field_type);
         match self {
             Self::Fixed(value) => python::typed(value, stored),
-            Self::Numbered { before, digits, after } => format_text(before, *digits, after),
-            Self::Counted(offset) => format!("{offset} + number"),
+            Self::Numbered { before, digits, after } => format_text(
+                before,
+                after,
+                &match digits {
+                    0 | 1 => number.to_owned(),
+                    digits => format!("{number}:0{digits}d"),
+                },
+            ),
+            Self::Spelled { before, alphabet, length, after } => {
+                let spelled = format!("factories.spell({number}, {}, {length})", alphabet_text(alphabet));
+                let parts = [(before, python::text(before)), (&String::new(), spelled), (after, python::text(after))];
+                let filled = parts.iter().enumerate().filter(|(place, (text, _))| *place == 1 || !text.is_empty());
+                filled.map(|(_, (_, part))| part.as_str()).collect::<Vec<_>>().join(" + ")
+            }
+            Self::Counted { first, step, span } => {
+                let number = span.map_or(number.to_owned(), |span| format!("{number} % {span}"));
+                if *step == 1 { format!("{first} + {number}") } else { format!("{first} + {step} * ({number})") }
+            }
+            Self::Earlier(FieldType::Date) => format!("factories.day({number})"),
+            Self::Earlier(_) => format!("factories.instant({number})"),
             Self::FreshUuid => "uuid4()".to_owned(),
             Self::KeyOf(entity) => key_of(project, entity),
         }
     }
 
     /// The value as it travels in JSON.
-    pub(super) fn wire(&self, project: &Project<'_>, field_type: &FieldType) -> String {
+    pub(super) fn wire(&self, project: &Project<'_>, field_type: &FieldType, number: &str) -> String {
         match self {
             Self::Fixed(value) => python::value(value),
             Self::FreshUuid => "str(uuid4())".to_owned(),
+            Self::Earlier(FieldType::Date) => format!("{}.isoformat()", self.stored(project, field_type, number)),
+            Self::Earlier(_) => format!("{}.strftime(\"%Y-%m-%dT%H:%M:%SZ\")", self.stored(project, field_type, number)),
             Self::KeyOf(entity) => {
                 let key = key_of(project, entity);
                 if matches!(python::stored_type(project, field_type), FieldType::Uuid) { format!("str({key})") } else { key }
             }
-            other => other.stored(project, field_type),
+            other => other.stored(project, field_type, number),
         }
     }
 
     /// True when it needs the running number.
     pub(super) fn counts(&self) -> bool {
-        matches!(self, Self::Numbered { .. } | Self::Counted(_))
+        matches!(self, Self::Numbered { .. } | Self::Spelled { .. } | Self::Counted { .. } | Self::Earlier(_))
+    }
+}
+
+/// An alphabet as Python names it.
+fn alphabet_text(alphabet: &str) -> String {
+    match alphabet {
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ" => "ascii_uppercase".to_owned(),
+        "abcdefghijklmnopqrstuvwxyz" => "ascii_lowercase".to_owned(),
+        other => python::text(other),
     }
 }
 
@@ -257,11 +377,11 @@ fn key_of(project: &Project<'_>, entity: &str) -> String {
     format!("factories.make_{}(session).{}", names.module, names.key())
 }
 
-fn format_text(before: &str, digits: usize, after: &str) -> String {
+/// An f-string with an expression between two texts.
+fn format_text(before: &str, after: &str, expression: &str) -> String {
     let braces = |text: &str| text.replace('{', "{{").replace('}', "}}");
-    let number = if digits > 1 { format!("{{number:0{digits}d}}") } else { "{number}".to_owned() };
     let quoted = python::text(&format!("{}\u{1}{}", braces(before), braces(after)));
-    format!("f{}", quoted.replace("\\x01", &number))
+    format!("f{}", quoted.replace("\\x01", &format!("{{{expression}}}")))
 }
 
 /// True when no two rows may share the field's value, by itself or by a rule over it alone or with others.
@@ -309,8 +429,24 @@ mod tests {
         check("^97[89][0-9]{10}$", true, Some(numbered("978", 10, "")));
         check("^97[89][0-9]{10}$", false, Some(Sample::Fixed(json!("9780000000000"))));
         check("^[A-Z]{3}-[0-9]{4,}$", true, Some(numbered("AAA-", 6, "")));
+        let spelled = |before: &str, length| Sample::Spelled {
+            before: before.to_owned(),
+            alphabet: "ABCDEFGHIJKLMNOPQRSTUVWXYZ".to_owned(),
+            length,
+            after: String::new(),
+        };
+        check("^[A-Z]{2}$", true, Some(spelled("", 2)));
+        check("^de-[A-Z]$", true, Some(spelled("de-", 1)));
+        check("^(red|green)$", true, None);
         check("^(red|green)$", false, Some(Sample::Fixed(json!("red"))));
         check("^(?=x)y$", false, None);
+    }
+
+    #[test]
+    fn patterns_are_stretched_to_the_least_length() {
+        let limits = Limits { pattern: Some("^[A-Z0-9]+$".to_owned()), length_min: Some(12), length_max: Some(24), ..Limits::default() };
+        assert_eq!(text(&limits, "label", true), Some(numbered("", 12, "")));
+        assert_eq!(text(&limits, "label", false), Some(Sample::Fixed(json!("AAAAAAAAAAAA"))));
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::model::shape::{Shape, ShapeKind};
 
 /// How deep samples of nested shapes go.
 const DEPTH_MAX: u32 = 6;
+/// Below this depth, samples of nested shapes hold only what is required.
+const OPTIONAL_DEPTH_MAX: u32 = 2;
 
 /// A valid value of a shape; none when it is beyond the sampler.
 pub(super) fn valid(classes: &Classes, shape: &Shape) -> Option<Value> {
@@ -47,9 +49,14 @@ fn nested(classes: &Classes, shape: &Shape, depth: u32) -> Option<Value> {
             if count == 0 { Some(json!([])) } else { Some(Value::Array(vec![nested(classes, items, depth + 1)?; count])) }
         }
         ShapeKind::Reference(name) => {
+            let properties = &classes.get(name)?.object()?.properties;
             let mut object = serde_json::Map::new();
-            for property in classes.get(name)?.object()?.properties.iter().filter(|property| property.required) {
-                object.insert(property.name.clone(), nested(classes, &property.shape, depth + 1)?);
+            for property in properties.iter().filter(|property| !property.shape.read_only) {
+                match nested(classes, &property.shape, depth + 1) {
+                    Some(value) if property.required || depth < OPTIONAL_DEPTH_MAX => object.insert(property.name.clone(), value),
+                    None if property.required => return None,
+                    _ => continue,
+                };
             }
             Some(Value::Object(object))
         }

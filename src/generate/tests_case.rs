@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::context_factories::{demanded, sample};
+use super::context_factories::{demanded, overrides, sample};
 use super::context_schema::{request_envelope, response_envelope, row_class, success_number, success_shape};
 use super::context_service::row_behaviour;
 use super::context_tests::error_status;
@@ -51,7 +51,7 @@ impl<'p, 'a> Case<'p, 'a> {
         let solver = Solver { project: self.project, names: self.names };
         let mut arguments = vec!["session".to_owned()];
         arguments.extend(extra.iter().cloned());
-        arguments.extend(solver.keywords(row));
+        arguments.extend(solver.keywords(&overrides(self.project, self.names, row)));
         format!("factories.make_{}({})", self.names.module, arguments.join(", "))
     }
 
@@ -81,7 +81,7 @@ impl<'p, 'a> Case<'p, 'a> {
                 lines.push(format!("{column} = factories.make_{}(session).{}", parent.module, parent.key()));
                 given.push(format!("{column}={column}"));
             } else if let Some(value) = sample(self.project, self.names, field) {
-                lines.push(format!("{column} = {}", value.stored(self.project, &field.field_type).replace("number", "factories.number()")));
+                lines.push(format!("{column} = {}", value.stored(self.project, &field.field_type, "factories.number()")));
                 given.push(format!("{column}={column}"));
             }
         }
@@ -147,7 +147,7 @@ impl<'p, 'a> Case<'p, 'a> {
             }
             FieldType::Text | FieldType::Email | FieldType::Url => {
                 let value = samples::of_field(field, true)?;
-                Some(value.stored(self.project, &field.field_type).replace("number", "factories.number()"))
+                Some(value.stored(self.project, &field.field_type, "factories.number()"))
             }
             _ => None,
         }
@@ -234,7 +234,7 @@ impl<'p, 'a> Case<'p, 'a> {
         {
             return Some((python::value(&test_values::valid(&self.project.classes, &property.shape)?), None));
         }
-        Some((sample.wire(self.project, &field.field_type), Some(sample)))
+        Some((sample.wire(self.project, &field.field_type, "number"), Some(sample)))
     }
 
     /// The JSON argument for a body expression.

@@ -1,18 +1,19 @@
 //! Tests of list operations: rows, filters, order, pages.
 
-use super::context_factories::sample;
+use super::context_factories::{demanded, overrides, sample};
 use super::context_schema::{response_envelope, success_number};
 use super::context_service::{counts, words};
 use super::context_tests::Test;
 use super::python;
 use super::samples::{self, Sample};
-use super::solver::Row;
+use super::solver::{Goal, Row, Solver};
 use super::test_values;
 use super::tests_case::Case;
+use crate::model::Subject;
 use crate::model::entity::{Field, FieldType};
 use crate::model::operation::{Filter, FilterComparison, ListBehaviour, Location, Parameter};
+use crate::model::rule::Condition;
 use crate::model::shape::ShapeKind;
-use crate::model::{RuleKind, Subject};
 
 /// All tests of a list.
 pub(super) fn tests(case: &Case<'_, '_>, list: &ListBehaviour) -> Vec<Test> {
@@ -88,27 +89,25 @@ fn rows(case: &Case<'_, '_>, list: &ListBehaviour) -> Test {
     test
 }
 
-/// A value for an optional field that a filter needs; none when rules or patterns stand against it.
-#[expect(clippy::option_option, reason = "no request, a request without a value, a request with one")]
-fn filled(case: &Case<'_, '_>, field: &Field) -> Option<Option<String>> {
+/// What a row must be given so that an optional field has a value; none when patterns or rules stand against it.
+fn filled(case: &Case<'_, '_>, field: &Field) -> Option<Vec<String>> {
     if field.required {
-        return Some(None);
+        return Some(Vec::new());
     }
-    let ruled = case.project.rules_of(&case.names.entity.name).any(|rule| match &rule.kind {
-        RuleKind::RequiredWhen { field: name, .. } => *name == field.name,
-        RuleKind::Check(condition) => super::conditions::fields_of(condition).contains(&field.name.as_str()),
-        RuleKind::Implies { when, then } => {
-            super::conditions::fields_of(when).contains(&field.name.as_str())
-                || super::conditions::fields_of(then).contains(&field.name.as_str())
-        }
-        _ => false,
-    });
-    if ruled {
-        return None;
-    }
+    let solver = Solver { project: case.project, names: case.names };
+    let present = Condition::Present(field.name.clone());
+    let ruled = !matches!(field.field_type, FieldType::Reference { .. });
+    let solved = if ruled { solver.solve(Goal::Fulfils(&present), &Row::new())? } else { Row::new() };
+    let mut row = overrides(case.project, case.names, &solved);
+    row.remove(&field.name);
     let value = sample(case.project, case.names, field)?;
-    let text = value.stored(case.project, &field.field_type).replace("number", "factories.number()");
-    Some(Some(format!("{}={text}", case.names.attribute(&field.name))))
+    let value = match solved.get(&field.name) {
+        Some(value) if !samples::unique(case.project, &case.names.entity.name, field) => Sample::Fixed(value.clone()),
+        _ => value,
+    };
+    let text = value.stored(case.project, &field.field_type, "factories.number()");
+    let own = format!("{}={text}", case.names.attribute(&field.name));
+    Some(std::iter::once(own).chain(solver.keywords(&row)).collect())
 }
 
 fn filters(case: &Case<'_, '_>, list: &ListBehaviour) -> Vec<Test> {
@@ -187,7 +186,11 @@ fn other(case: &Case<'_, '_>, filter: &Filter, field: &Field) -> Option<String> 
             }
         }
         (FilterComparison::Equal, FieldType::Enum(values)) => {
-            let Sample::Fixed(own) = samples::of_field(field, false)? else { return None };
+            let ordinary = demanded(case.project, case.names).get(&field.name).cloned();
+            let own = match (ordinary, samples::of_field(field, false)?) {
+                (Some(value), _) | (None, Sample::Fixed(value)) => value,
+                _ => return None,
+            };
             values.iter().find(|value| own.as_str() != Some(value.as_str())).map(|value| python::text(value))
         }
         (FilterComparison::AtLeast, FieldType::Date) => Some(python::text(samples::FUTURE)),

@@ -1,15 +1,20 @@
 //! Tests of operations with a request body: create, replace, patch.
 
+use serde_json::Value;
+
+use super::context_factories::{demanded, overrides, sample};
 use super::context_rules::other_value;
 use super::context_schema::success_number;
 use super::context_tests::Test;
 use super::python;
 use super::samples;
 use super::shapes::{Travels, base};
+use super::solver::{Goal, Row, Solver};
 use super::test_values;
 use super::tests_case::Case;
 use super::tests_rows::absent;
-use crate::model::entity::FieldType;
+use crate::model::entity::{Field, FieldType};
+use crate::model::rule::Condition;
 use crate::model::shape::{Additional, ShapeKind};
 use crate::model::{RuleKind, Subject};
 
@@ -90,7 +95,7 @@ fn minimal(case: &Case<'_, '_>, parents: &[String]) -> Option<Test> {
     if required.len() == object.properties.len() || (required.is_empty() && !parents.is_empty() && object.properties.is_empty()) {
         return None;
     }
-    let demanded = super::context_factories::demanded(case.project, case.names);
+    let demanded = demanded(case.project, case.names);
     let blocked = object.properties.iter().any(|property| {
         !property.required
             && demanded.get(&property.name).is_some_and(|value| !value.is_null() && property.shape.default.as_ref() != Some(value))
@@ -198,10 +203,14 @@ fn duplicates(case: &Case<'_, '_>, parents: &[String]) -> Vec<Test> {
     sent.map(|field| {
         let name = python::text(&field.name);
         let mut lines = parents.to_vec();
-        lines.push(format!("first = {}(session)", case.body_name()));
+        let filled = filled(case, field);
+        let with = if filled.is_empty() { String::new() } else { format!(" | {{{}}}", filled.join(", ")) };
+        lines.push(format!("first = {}(session){with}", case.body_name()));
         lines.push(format!("response = {}", case.call(&case.url(None), &[case.json("first")])));
         lines.push(good(case));
-        lines.push(format!("second = {}(session) | {{{name}: first[{name}]}}", case.body_name()));
+        let given = filled.iter().filter(|pair| !pair.starts_with(&format!("{name}: "))).cloned();
+        let same: Vec<String> = given.chain([format!("{name}: first[{name}]")]).collect();
+        lines.push(format!("second = {}(session) | {{{}}}", case.body_name(), same.join(", ")));
         lines.push(format!("response = {}", case.call(&case.url(None), &[case.json("second")])));
         lines.push(refused(case, 409));
         let proves = vec![Subject::Field(format!("{}.{}", case.names.entity.name, field.name))];
@@ -213,6 +222,28 @@ fn duplicates(case: &Case<'_, '_>, parents: &[String]) -> Vec<Test> {
         Test { proves, ..test }
     })
     .collect()
+}
+
+/// Pairs that an ordinary body lacks for a field that rules leave out of an ordinary row.
+fn filled(case: &Case<'_, '_>, field: &Field) -> Vec<String> {
+    let ordinary = demanded(case.project, case.names);
+    if !ordinary.get(&field.name).is_some_and(Value::is_null) {
+        return Vec::new();
+    }
+    let solver = Solver { project: case.project, names: case.names };
+    let present = Condition::Present(field.name.clone());
+    let solved = solver.solve(Goal::Fulfils(&present), &Row::new()).unwrap_or_default();
+    let others = overrides(case.project, case.names, &solved);
+    let mut pairs: Vec<String> = others
+        .iter()
+        .filter(|(name, _)| **name != field.name)
+        .map(|(name, value)| format!("{}: {}", python::text(name), python::value(value)))
+        .collect();
+    if let Some(sample) = sample(case.project, case.names, field) {
+        let value = sample.wire(case.project, &field.field_type, "factories.number()");
+        pairs.push(format!("{}: {value}", python::text(&field.name)));
+    }
+    pairs
 }
 
 fn unknown_references(case: &Case<'_, '_>, parents: &[String]) -> Vec<Test> {
