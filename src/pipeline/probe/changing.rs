@@ -128,7 +128,7 @@ impl<'d> Walk<'d> {
     /// New values for everything that may change freely, fulfilling every rule.
     fn new_values(&mut self, entity: &'d Entity, operation: &'d Operation, row: &Row) -> Option<Row> {
         let legality = self.legality(entity);
-        let n = self.next();
+        let n = self.next_of(entity);
         let fixed: Vec<&str> = legality
             .rules()
             .filter_map(|rule| match &rule.kind {

@@ -109,7 +109,7 @@ impl<'d> Walk<'d> {
     ) -> Result<Row, String> {
         let shape = body_shape(self.document, operation);
         let mut row = self.references(entity, operation, new, depth).await?;
-        let n = self.next();
+        let n = self.next_of(entity);
         for property in shape.into_iter().flat_map(|shape| properties(self.document, shape)) {
             let given = property.required || new.fill == Fill::All;
             if !given || property.shape.read_only || row.contains_key(&property.name) || is_reference(entity, &property.name) {
@@ -151,9 +151,12 @@ impl<'d> Walk<'d> {
             if !given || new.fixed.contains_key(&field.name) {
                 continue;
             }
+            // Only the row that is wanted refers to its own kind; the one that it refers to does not.
+            let deepest = if *target == entity.name { 1 } else { PARENTS_MAX };
             let found = match document.entity(target) {
-                Some(parent) if parent.name != entity.name && depth < PARENTS_MAX => {
-                    Box::pin(self.parent(entity, &field.name, parent, depth + 1)).await
+                Some(parent) if depth < deepest => {
+                    let fresh = self.needs_fresh(entity, operation, &field.name, &new.fixed);
+                    Box::pin(self.parent(parent, fresh, depth + 1)).await
                 }
                 _ => None,
             };
@@ -166,12 +169,36 @@ impl<'d> Walk<'d> {
         Ok(row)
     }
 
-    /// The key of a row to refer to: a fresh one where a rule limits how many may refer to the same.
-    async fn parent(&mut self, entity: &Entity, field: &str, parent: &'d Entity, depth: usize) -> Option<Value> {
-        let limited = |kind: &RuleKind| matches!(kind, RuleKind::AtMost { per, .. } if per == field);
-        let fresh = self.document.rules.iter().any(|rule| rule.entity == entity.name && limited(&rule.kind));
+    /// The key of a row to refer to.
+    async fn parent(&mut self, parent: &'d Entity, fresh: bool, depth: usize) -> Option<Value> {
         let row = if fresh { self.create_at(parent, New::any(), depth).await } else { self.shared_row(parent, depth).await };
         row?.get(&parent.key().name).cloned()
+    }
+
+    /// True when a new row may not refer to the same row as those before it: a rule limits how many may, or the reference is
+    /// what makes the row unique.
+    fn needs_fresh(&self, entity: &Entity, operation: &'d Operation, field: &str, fixed: &Row) -> bool {
+        let shape = body_shape(self.document, operation);
+        let varies = |name: &str| {
+            let property = shape.into_iter().flat_map(|shape| properties(self.document, shape)).find(|property| property.name == name);
+            let property = property.filter(|_| !is_reference(entity, name) && !fixed.contains_key(name));
+            property.is_some_and(|property| match &property.shape.kind {
+                ShapeKind::Text { values, .. } => values.is_empty(),
+                ShapeKind::Integer { .. } | ShapeKind::Number { .. } => true,
+                _ => false,
+            })
+        };
+        // Of several references in a unique rule, the last one that is free to be chosen is enough.
+        let decides = |fields: &[String]| {
+            let last = fields.iter().rfind(|name| is_reference(entity, name) && !fixed.contains_key(*name));
+            last.is_some_and(|last| last == field) && !fields.iter().any(|name| varies(name))
+        };
+        let ruled = self.document.rules.iter().filter(|rule| rule.entity == entity.name).any(|rule| match &rule.kind {
+            RuleKind::AtMost { per, .. } => per == field,
+            RuleKind::Unique(fields) => decides(fields),
+            _ => false,
+        });
+        ruled || entity.field(field).is_some_and(|field| field.unique || field.primary_key)
     }
 
     /// The part of a row that an operation's body holds.
@@ -255,11 +282,11 @@ impl<'d> Walk<'d> {
         let mut body = self.body_of(operation, row);
         if matches!(operation.behaviour, Behaviour::Create(_)) {
             // Another row's unique values would be a conflict; which of the two is answered is nobody's promise.
-            let n = self.next();
+            let entity = operation.behaviour.entity().and_then(|name| self.document.entity(name));
+            let n = entity.map_or(0, |entity| self.next_of(entity));
             let shape = body_shape(self.document, operation);
             for property in shape.into_iter().flat_map(|shape| properties(self.document, shape)) {
                 let unique = matches!(property.shape.kind, ShapeKind::Text { ref values, .. } if values.is_empty());
-                let entity = operation.behaviour.entity().and_then(|name| self.document.entity(name));
                 let reference = entity.is_some_and(|entity| is_reference(entity, &property.name));
                 if body.contains_key(&property.name) && unique && !reference {
                     body.extend(valid(self.document, &property.shape, n, Fill::All).map(|value| (property.name.clone(), value)));

@@ -161,13 +161,18 @@ impl<'d> Legality<'d> {
             let Some(property) = object.properties.iter().find(|property| property.name == **field && !property.shape.read_only) else {
                 continue;
             };
-            if is_reference(self.entity, field) || pools.iter().any(|(known, _)| known == field) {
+            if pools.iter().any(|(known, _)| known == field) {
                 continue;
             }
             let own = suggested.iter().filter(|(name, _)| name == field).map(|(_, value)| value.clone());
             let constants = conditions.iter().flat_map(|condition| constants_of(condition));
             let mut values: Vec<Value> = Vec::new();
+            // Which other rows there are is not known here: a reference can only be taken away.
+            let reference = is_reference(self.entity, field);
             for value in own.chain(pool(self.document, &property.shape, self.today)).chain(constants) {
+                if reference && !value.is_null() {
+                    continue;
+                }
                 let new = base.get(*field).unwrap_or(&Value::Null) != &value && !values.contains(&value);
                 if new && check(self.document, &property.shape, &value, Side::Request).is_empty() {
                     values.push(value);

@@ -12,12 +12,16 @@ pub(super) fn matching(pattern: &str, n: u64, min: u64, max: u64) -> Option<Stri
     let hir = regex_syntax::parse(pattern).ok()?;
     let regex = Regex::new(pattern).ok()?;
     let extras = [0, 1, 2, 3, 5, 8, 13, 21, 34, REPEAT_MAX];
-    let mut texts = extras.into_iter().map(|extra| {
+    let texts = extras.into_iter().map(|extra| {
         let mut writer = Writer { digits: n, extra, text: String::new() };
         writer.write(&hir);
-        pad(writer.text, min)
+        (pad(writer.text, min), writer.digits)
     });
-    texts.find(|text| (min..=max).contains(&(text.chars().count() as u64)) && regex.is_match(text))
+    let fits = |text: &String| (min..=max).contains(&(text.chars().count() as u64)) && regex.is_match(text);
+    let fitting: Vec<(String, u64)> = texts.filter(|(text, _)| fits(text)).collect();
+    // The shortest text that has room for all of n differs from those of all other numbers.
+    let whole = fitting.iter().find(|(_, left)| *left == 0);
+    whole.or(fitting.first()).map(|(text, _)| text.clone())
 }
 
 /// A pattern without anchors also matches longer text.
@@ -105,6 +109,8 @@ mod tests {
             check(pattern, 1, 255);
         }
         check(r"^[a-z]+$", 20, 22);
+        let distinct: std::collections::BTreeSet<_> = (0..2_000).map(|n| matching(r"^[a-z][a-z0-9-]*$", n, 1, 80)).collect();
+        assert_eq!(distinct.len(), 2_000);
         assert_eq!(matching(r"^[a-z]{3}$", 0, 5, 9), None);
         assert_eq!(matching(r"^(?=a)a$", 0, 0, 9), None);
     }

@@ -6,7 +6,6 @@ use super::client::Payload;
 use super::condition::Row;
 use super::creating::{New, same};
 use super::judge::Expect;
-use super::samples::Fill;
 use super::shape_check::{Side, check};
 use super::walk::{Try, Walk, bindings, field_subject, shown, wrap};
 use crate::model::operation::Location;
@@ -83,9 +82,8 @@ impl<'d> Walk<'d> {
     pub(super) async fn pending(&mut self, operation: &'d Operation) {
         let unit = format!("api/{}#implement", operation.key);
         let mut attempt = Try::new(operation, "waiting", Expect::Pending(unit));
-        let n = self.next();
         if let Some(body) = &operation.body {
-            attempt.payload = match super::samples::valid(self.document, &body.shape, n, Fill::All) {
+            attempt.payload = match self.sample(&body.shape) {
                 Some(value) if body.media_type.contains("json") => Payload::Json(value),
                 _ => return self.skip(Some(operation), "waiting", Vec::new(), "no valid body could be derived"),
             };

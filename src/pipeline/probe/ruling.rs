@@ -11,7 +11,7 @@ use super::walk::{Try, Walk, body_shape, properties, wrap};
 use crate::model::{Entity, Operation, Rule, RuleKind, Subject};
 
 /// A rule about more rows than this is not tried.
-const ROWS_MAX: u64 = 60;
+const ROWS_MAX: u64 = 250;
 
 impl<'d> Walk<'d> {
     /// Breaks every rule of an entity.
@@ -142,7 +142,7 @@ impl<'d> Walk<'d> {
 
     /// A fresh valid value of a field: of a reference, another row's key.
     async fn other_value(&mut self, entity: &'d Entity, operation: &'d Operation, field: &str) -> Option<Value> {
-        let n = self.next();
+        let n = self.next_of(entity);
         if let Some(crate::model::FieldType::Reference { entity: target, .. }) = entity.field(field).map(|field| &field.field_type) {
             let parent = self.document.entity(target)?;
             let row = self.create(parent, New::any()).await?;
@@ -161,20 +161,21 @@ impl<'d> Walk<'d> {
         let first = fields_of_rule(&rule.kind);
         let Some(row) = self.row_that(entity, Row::new(), &frozen, &first).await else { return false };
         let Some(changer) = self.changer(entity) else { return false };
-        let free = entity.fields.iter().find(|field| {
+        let free = entity.fields.iter().filter(|field| {
             let plain =
                 !first.contains(&field.name.as_str()) && !field.immutable && !field.primary_key && self.offers(changer, &field.name);
             plain && !matches!(field.field_type, crate::model::FieldType::Reference { .. })
         });
-        let Some(free) = free else { return false };
-        let Some(value) = self.other_value(entity, changer, &free.name).await else { return false };
-        let mut to = row.clone();
-        to.insert(free.name.clone(), value);
-        if !only(legality.broken_by_change(&row, &to)) {
-            return false;
+        for field in free.collect::<Vec<_>>() {
+            let Some(value) = self.other_value(entity, changer, &field.name).await else { continue };
+            let mut to = row.clone();
+            to.insert(field.name.clone(), value);
+            if only(legality.broken_by_change(&row, &to)) {
+                self.attempt_change(changer, rule, &row, &to).await;
+                return true;
+            }
         }
-        self.attempt_change(changer, rule, &row, &to).await;
-        true
+        false
     }
 
     /// A deletion of a row whose state forbids it.

@@ -30,7 +30,8 @@ pub(super) struct Walk<'d> {
     /// One row of each entity for others to refer to.
     pub(super) shared: BTreeMap<String, Row>,
     client: Client,
-    counter: u64,
+    /// How many values of each entity were made, and, under no name, of anything else.
+    counters: BTreeMap<String, u64>,
     unanswered: u32,
 }
 
@@ -89,7 +90,7 @@ impl<'d> Try<'d> {
 impl<'d> Walk<'d> {
     pub(super) fn new(document: &'d SpecDocument, client: Client) -> Self {
         let today = OffsetDateTime::now_utc().date();
-        Self { document, calls: Vec::new(), today, shared: BTreeMap::new(), client, counter: 0, unanswered: 0 }
+        Self { document, calls: Vec::new(), today, shared: BTreeMap::new(), client, counters: BTreeMap::new(), unanswered: 0 }
     }
 
     /// True when it makes no sense to go on.
@@ -97,10 +98,11 @@ impl<'d> Walk<'d> {
         self.unanswered >= UNANSWERED_MAX || self.calls.len() >= CALLS_MAX
     }
 
-    /// A number that was not used before.
-    pub(super) fn next(&mut self) -> u64 {
-        self.counter += 1;
-        self.counter
+    /// A number that was not used before for values of this entity: small, since short texts have only so many values.
+    pub(super) fn next_of(&mut self, entity: &Entity) -> u64 {
+        let counter = self.counters.entry(entity.name.clone()).or_default();
+        *counter += 1;
+        *counter
     }
 
     pub(super) fn legality(&self, entity: &'d Entity) -> Legality<'d> {
@@ -214,8 +216,11 @@ impl<'d> Walk<'d> {
         (format!("{path}{query}"), headers)
     }
 
-    fn sample(&mut self, shape: &Shape) -> Option<Value> {
-        let n = self.next();
+    /// A valid value that was not sampled before.
+    pub(super) fn sample(&mut self, shape: &Shape) -> Option<Value> {
+        let counter = self.counters.entry(String::new()).or_default();
+        *counter += 1;
+        let n = *counter;
         valid(self.document, shape, n, Fill::All)
     }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::account;
 use super::programs;
@@ -84,6 +84,16 @@ impl Managed {
     /// How to reach a database as the superuser; only for making roles and databases.
     pub(super) fn superuser_options(&self, database: &str) -> PgConnectOptions {
         options(self.port, SUPERUSER, database, &self.password)
+    }
+
+    /// Makes an empty database, in place of one that has that name, and says how its owner reaches it: for services that were
+    /// generated, which speak to PostgreSQL themselves.
+    pub async fn fresh_database(&self, name: &str) -> Result<String, StoreError> {
+        let mut connection = PgConnection::connect_with(&self.superuser_options("postgres")).await?;
+        sqlx::query(AssertSqlSafe(format!("drop database if exists {}", roles::quoted(name)))).execute(&mut connection).await?;
+        roles::create_database(&mut connection, name, OWNER).await?;
+        connection.close().await?;
+        Ok(format!("postgresql://{OWNER}:{}@127.0.0.1:{}/{name}", self.password, self.port))
     }
 
     /// One line for `doctor`: address, account and where the programs come from.
