@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::project::{EntityNames, Project};
-use super::python;
+use super::{python, sql};
 use crate::model::FieldType;
 use crate::model::rule::{Comparison, Condition, Expression};
 
@@ -41,11 +41,11 @@ impl Conditions<'_, '_> {
             }
             Condition::OneOf { field, values } => {
                 let field_type = self.field_type(field);
-                let values: Option<Vec<String>> = values.iter().map(|value| sql_literal(value, &field_type)).collect();
-                Some(format!("{} IN ({})", quoted(self.names.attribute(field)), values?.join(", ")))
+                let values: Option<Vec<String>> = values.iter().map(|value| sql::literal(value, &field_type)).collect();
+                Some(format!("{} IN ({})", sql::quoted(self.names.attribute(field)), values?.join(", ")))
             }
-            Condition::Present(field) => Some(format!("{} IS NOT NULL", quoted(self.names.attribute(field)))),
-            Condition::Absent(field) => Some(format!("{} IS NULL", quoted(self.names.attribute(field)))),
+            Condition::Present(field) => Some(format!("{} IS NOT NULL", sql::quoted(self.names.attribute(field)))),
+            Condition::Absent(field) => Some(format!("{} IS NULL", sql::quoted(self.names.attribute(field)))),
             Condition::All(all) => self.sql_join(all, " AND "),
             Condition::Any(any) => self.sql_join(any, " OR "),
         }
@@ -58,8 +58,8 @@ impl Conditions<'_, '_> {
 
     fn sql_expression(&self, expression: &Expression, other: &Expression) -> Option<String> {
         match expression {
-            Expression::Field(field) => self.scalar(field).then(|| quoted(self.names.attribute(field))),
-            Expression::Literal(value) => sql_literal(value, &self.type_of(other)),
+            Expression::Field(field) => self.scalar(field).then(|| sql::quoted(self.names.attribute(field))),
+            Expression::Literal(value) => sql::literal(value, &self.type_of(other)),
             Expression::Today | Expression::Now => None,
             Expression::Arithmetic { left, operator, right } => {
                 let numeric = |side: &Expression| {
@@ -286,134 +286,4 @@ fn sql_operator(comparison: Comparison) -> &'static str {
         Comparison::NotEqual => "<>",
         other => python_operator(other),
     }
-}
-
-fn sql_literal(value: &Value, field_type: &FieldType) -> Option<String> {
-    match (value, field_type) {
-        (_, FieldType::DateTime | FieldType::Time | FieldType::Uuid | FieldType::List(_) | FieldType::Object(_) | FieldType::Json) => None,
-        (Value::Bool(flag), _) => Some(flag.to_string()),
-        (Value::Number(number), _) => Some(number.to_string()),
-        (Value::String(text), _) => Some(sql_text(text)),
-        _ => None,
-    }
-}
-
-/// A text literal of SQL.
-pub(super) fn sql_text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// Words that PostgreSQL or SQLite reserve, of those that are likely as names of columns.
-const RESERVED: &[&str] = &[
-    "all",
-    "analyse",
-    "analyze",
-    "and",
-    "any",
-    "array",
-    "as",
-    "asc",
-    "asymmetric",
-    "authorization",
-    "between",
-    "binary",
-    "both",
-    "case",
-    "cast",
-    "check",
-    "collate",
-    "collation",
-    "column",
-    "commit",
-    "constraint",
-    "create",
-    "cross",
-    "current_date",
-    "current_time",
-    "current_user",
-    "default",
-    "deferrable",
-    "delete",
-    "desc",
-    "distinct",
-    "do",
-    "drop",
-    "else",
-    "end",
-    "escape",
-    "except",
-    "exists",
-    "false",
-    "fetch",
-    "for",
-    "foreign",
-    "freeze",
-    "from",
-    "full",
-    "grant",
-    "group",
-    "having",
-    "ilike",
-    "in",
-    "index",
-    "initially",
-    "inner",
-    "insert",
-    "intersect",
-    "into",
-    "is",
-    "isnull",
-    "join",
-    "lateral",
-    "leading",
-    "left",
-    "like",
-    "limit",
-    "localtime",
-    "natural",
-    "not",
-    "notnull",
-    "null",
-    "offset",
-    "on",
-    "only",
-    "or",
-    "order",
-    "outer",
-    "overlaps",
-    "placing",
-    "primary",
-    "references",
-    "returning",
-    "right",
-    "select",
-    "session_user",
-    "set",
-    "similar",
-    "some",
-    "symmetric",
-    "table",
-    "tablesample",
-    "then",
-    "to",
-    "trailing",
-    "transaction",
-    "true",
-    "union",
-    "unique",
-    "update",
-    "user",
-    "using",
-    "values",
-    "variadic",
-    "verbose",
-    "when",
-    "where",
-    "window",
-    "with",
-];
-
-/// A column's name in SQL.
-pub(super) fn quoted(column: &str) -> String {
-    if RESERVED.contains(&column) { format!("\"{column}\"") } else { column.to_owned() }
 }

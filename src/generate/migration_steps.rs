@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::conditions::quoted;
 use super::python;
+use super::sql::quoted;
 use super::tables::{Check, Column, ColumnKind, ForeignKey, Key, Snapshot, Table};
 
 /// By table and column, SQL of a value that existing rows may be given.

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::conditions::{Conditions, quoted, sql_text};
+use super::conditions::Conditions;
 use super::project::{EntityNames, Project};
-use super::python;
+use super::{python, sql};
 use crate::model::entity::{Field, FieldSource, FieldType, Limits, OnDelete};
 use crate::model::rule::RuleKind;
 
@@ -243,19 +243,19 @@ fn kind(field_type: &FieldType, limits: &Limits) -> ColumnKind {
 fn default_sql(default: &Value, field_type: &FieldType) -> Option<String> {
     match (default, field_type) {
         (Value::Null, _) => None,
-        (value, FieldType::List(_) | FieldType::Object(_) | FieldType::Json) => Some(sql_text(&value.to_string())),
+        (value, FieldType::List(_) | FieldType::Object(_) | FieldType::Json) => Some(sql::text(&value.to_string())),
         (_, FieldType::DateTime | FieldType::Time | FieldType::Uuid) => None,
         (Value::String(text), FieldType::Date) if text == "today" => None,
         (Value::Bool(flag), _) => Some(flag.to_string()),
         (Value::Number(number), _) => Some(number.to_string()),
         (Value::String(text), FieldType::Decimal { .. }) => Some(text.clone()),
-        (Value::String(text), _) => Some(sql_text(text)),
+        (Value::String(text), _) => Some(sql::text(text)),
         _ => None,
     }
 }
 
 fn limits(table: &mut Table, column: &str, field: &Field) {
-    let sql = quoted(column);
+    let sql = sql::quoted(column);
     let limits = &field.limits;
     let mut add = |suffix: &str, condition: String| {
         let name = short(&format!("ck_{}_{column}_{suffix}", table.name));
@@ -263,7 +263,7 @@ fn limits(table: &mut Table, column: &str, field: &Field) {
     };
     match &field.field_type {
         FieldType::Enum(values) => {
-            add("values", format!("{sql} IN ({})", values.iter().map(|value| sql_text(value)).collect::<Vec<_>>().join(", ")));
+            add("values", format!("{sql} IN ({})", values.iter().map(|value| sql::text(value)).collect::<Vec<_>>().join(", ")));
         }
         FieldType::Text | FieldType::Email | FieldType::Url => match (limits.length_min.filter(|least| *least > 0), limits.length_max) {
             (Some(least), Some(most)) => add("length", format!("length({sql}) BETWEEN {least} AND {most}")),
@@ -293,7 +293,7 @@ fn rules(project: &Project<'_>, names: &EntityNames<'_>, table: &mut Table) {
         let sql = match &rule.kind {
             RuleKind::Check(condition) => conditions.sql(condition),
             RuleKind::RequiredWhen { field, when } => {
-                conditions.sql(when).map(|when| format!("NOT ({when}) OR {} IS NOT NULL", quoted(names.attribute(field))))
+                conditions.sql(when).map(|when| format!("NOT ({when}) OR {} IS NOT NULL", sql::quoted(names.attribute(field))))
             }
             RuleKind::Implies { when, then } => match (conditions.sql(when), conditions.sql(then)) {
                 (Some(when), Some(then)) => Some(format!("NOT ({when}) OR {then}")),
@@ -356,7 +356,7 @@ fn neutral_value(field: &Field) -> Option<String> {
     match &field.field_type {
         FieldType::Text if limits.pattern.is_none() => {
             let length = usize::try_from(limits.length_min.unwrap_or(0).min(100)).unwrap_or(0);
-            Some(sql_text(&"-".repeat(length)))
+            Some(sql::text(&"-".repeat(length)))
         }
         FieldType::Integer | FieldType::BigInteger | FieldType::Float | FieldType::Decimal { .. } if limits.multiple_of.is_none() => {
             let least = limits.min.as_ref().map_or(Some(0), whole)?.max(0) + i64::from(limits.min_exclusive);
@@ -364,7 +364,7 @@ fn neutral_value(field: &Field) -> Option<String> {
             Some(if most < least { most } else { least }.to_string())
         }
         FieldType::Boolean => Some("false".to_owned()),
-        FieldType::Enum(values) => values.first().map(|value| sql_text(value)),
+        FieldType::Enum(values) => values.first().map(|value| sql::text(value)),
         FieldType::List(_) if limits.length_min.unwrap_or(0) == 0 => Some("'[]'".to_owned()),
         FieldType::DateTime if field.source != FieldSource::Client => Some("CURRENT_TIMESTAMP".to_owned()),
         _ => None,
