@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::installation::Installation;
 use crate::probe::read;
-use crate::run::data_dir;
 
 /// How long one check of a generated project may take on a busy machine.
 const CHECK_MAX: Duration = Duration::from_mins(15);
@@ -32,7 +32,7 @@ impl Generated {
     /// Generates and installs; none, after a line that says so, where the package index is out of reach and nobody insists.
     pub(crate) async fn of(document: &SpecDocument) -> Option<Self> {
         let pack = TargetPack::load("fastapi").unwrap();
-        let mut installer = Installer::new(data_dir()).inherit(std::env::vars());
+        let mut installer = Installer::new(Installation::shared().data_dir()).inherit(std::env::vars());
         installer.supervisor = supervisor();
         let environment = match installer.prepare(pack.name(), pack.lock(), &CancellationToken::new()).await {
             Err(error @ EnvironmentError::Unreachable { .. }) if std::env::var_os("SPECWAVE_REQUIRE_SERVICES").is_none() => {
@@ -144,7 +144,7 @@ async fn the_shop_passes_its_own_checks() {
 #[tokio::test]
 async fn the_clinic_passes_its_tests_on_postgresql() {
     let Some(generated) = Generated::of(&example("clinic.md")).await else { return };
-    let server = Managed::start(&data_dir(), false).await.unwrap();
+    let server = Managed::start(Installation::shared().data_dir(), false).await.unwrap();
     let url = server.fresh_database("generated_clinic").await.unwrap();
     let words = ["{env}/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider"].map(str::to_owned);
     let mut command = generated.command(&words).env("TEST_DATABASE_URL", &url);

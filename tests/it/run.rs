@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// One installation for all runs of these tests: the managed PostgreSQL and the Python environment are made once.
-pub(crate) fn data_dir() -> PathBuf {
+fn data_dir() -> PathBuf {
     let root = rustix::process::geteuid().is_root();
     let cache = || directories::ProjectDirs::from("", "", "specwave").unwrap().cache_dir().to_owned();
     if root { PathBuf::from("/var/lib/specwave/tests-run") } else { cache().join("tests-run") }
