@@ -187,9 +187,8 @@ fn other(case: &Case<'_, '_>, filter: &Filter, field: &Field) -> Option<String> 
         }
         (FilterComparison::Equal, FieldType::Enum(values)) => {
             let ordinary = demanded(case.project, case.names).get(&field.name).cloned();
-            let own = match (ordinary, samples::of_field(field, false)?) {
-                (Some(value), _) | (None, Sample::Fixed(value)) => value,
-                _ => return None,
+            let ((Some(own), _) | (None, Sample::Fixed(own))) = (ordinary, samples::of_field(field, false)?) else {
+                return None;
             };
             values.iter().find(|value| own.as_str() != Some(value.as_str())).map(|value| python::text(value))
         }

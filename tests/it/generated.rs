@@ -33,7 +33,7 @@ impl Generated {
     pub(crate) async fn of(document: &SpecDocument) -> Option<Self> {
         let pack = TargetPack::load("fastapi").unwrap();
         let mut installer = Installer::new(Installation::shared().data_dir()).inherit(std::env::vars());
-        installer.supervisor = supervisor();
+        installer.supervisor = Some(supervisor());
         let environment = match installer.prepare(pack.name(), pack.lock(), &CancellationToken::new()).await {
             Err(error @ EnvironmentError::Unreachable { .. }) if std::env::var_os("SPECWAVE_REQUIRE_SERVICES").is_none() => {
                 println!("skipped: {error}");
@@ -57,7 +57,7 @@ impl Generated {
         command.env.extend(self.pack.commands().environment.clone());
         command.readable.clone_from(&self.environment.readable);
         command.writable.push(self.dir.path().to_owned());
-        command.supervisor = supervisor();
+        command.supervisor = Some(supervisor());
         command.limits.wall = CHECK_MAX;
         command.limits.cpu_secs = CHECK_MAX.as_secs();
         command
@@ -76,13 +76,13 @@ impl Generated {
             live_path: commands.health_live.clone(),
             openapi_path: commands.openapi.clone(),
             wall: Duration::from_mins(10),
-            supervisor: supervisor(),
+            supervisor: Some(supervisor()),
         }
     }
 }
 
-fn supervisor() -> Option<PathBuf> {
-    Some(PathBuf::from(env!("CARGO_BIN_EXE_specwave")))
+fn supervisor() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_specwave"))
 }
 
 pub(crate) fn example(name: &str) -> SpecDocument {
