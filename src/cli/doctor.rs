@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::failure::STORE_UNAVAILABLE;
+use super::output::say;
 use super::{Failure, Global, output};
 use crate::app;
 use crate::config::Config;
@@ -46,14 +47,14 @@ pub async fn run(args: &DoctorArgs, global: &Global) -> anyhow::Result<ExitCode>
 }
 
 fn print(config: &Config, diagnoses: &[Diagnosis]) {
-    anstream::println!("data  {}", config.data_dir.display());
+    say!("data  {}", config.data_dir.display());
     let (good, bad) = (anstyle::AnsiColor::Green.on_default(), anstyle::AnsiColor::Yellow.on_default().bold());
     let width = diagnoses.iter().map(|diagnosis| diagnosis.mode.chars().count()).max().unwrap_or(0);
     for diagnosis in diagnoses {
         let (style, mark) = if diagnosis.well { (good, "✓") } else { (bad, "!") };
-        anstream::println!("{style}{mark}{style:#} {:<10} {:<width$}  {}", diagnosis.what, diagnosis.mode, diagnosis.detail);
+        say!("{style}{mark}{style:#} {:<10} {:<width$}  {}", diagnosis.what, diagnosis.mode, diagnosis.detail);
         if let Some(hint) = &diagnosis.hint {
-            anstream::println!("  hint: {hint}");
+            say!("  hint: {hint}");
         }
     }
 }

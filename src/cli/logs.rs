@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
+use super::output::say;
 use super::{Failure, Global, output, select};
 use crate::app;
 use crate::engine::{Engine, EngineOptions};
@@ -66,7 +67,7 @@ pub async fn run(args: LogsArgs, global: &Global) -> anyhow::Result<ExitCode> {
 fn print(attempt: &AttemptRow) {
     let bold = anstyle::Style::new().bold();
     let duration = (attempt.finished_at - attempt.started_at).whole_milliseconds();
-    anstream::println!(
+    say!(
         "{bold}{}{bold:#} {} by {} in {duration} ms",
         attempt.key,
         attempt.outcome,
@@ -75,19 +76,19 @@ fn print(attempt: &AttemptRow) {
     // The log of what ran says the rest of it.
     let error = if attempt.log.is_empty() { attempt.error.as_str() } else { attempt.error.lines().next().unwrap_or_default() };
     if !error.is_empty() {
-        anstream::println!("  {}", error.replace('\n', "\n  "));
+        say!("  {}", error.replace('\n', "\n  "));
     }
     if !attempt.log.is_empty() {
-        anstream::println!("  {}", attempt.log.trim_end().replace('\n', "\n  "));
+        say!("  {}", attempt.log.trim_end().replace('\n', "\n  "));
     }
 }
 
 fn print_check(check: &CheckResult) {
     let bold = anstyle::Style::new().bold();
     let verdict = format!("{:?}", check.verdict).to_lowercase();
-    anstream::println!("{bold}{}{bold:#} {verdict} in {} ms\n  $ {}", check.name, check.duration_ms, check.command);
+    say!("{bold}{}{bold:#} {verdict} in {} ms\n  $ {}", check.name, check.duration_ms, check.command);
     if !check.detail.is_empty() {
-        anstream::println!("  {}", check.detail.trim_end().replace('\n', "\n  "));
+        say!("  {}", check.detail.trim_end().replace('\n', "\n  "));
     }
 }
 

@@ -115,6 +115,7 @@ impl Cli {
     /// Runs the command and says how it went.
     pub async fn run(self) -> ExitCode {
         match self.dispatch().await {
+            Ok(_) if output::lost_lines() => ExitCode::FAILURE,
             Ok(code) => code,
             Err(error) => report_failure(&error),
         }

@@ -1,6 +1,7 @@
 //! What several commands print alike: JSON documents, tables, durations.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,6 +15,29 @@ pub fn print_json<T: Serialize>(document: &T) -> anyhow::Result<()> {
 /// Prints a document as one line of JSON on stdout.
 pub fn print_json_line<T: Serialize>(document: &T) -> anyhow::Result<()> {
     Ok(print_all(&format!("{}\n", serde_json::to_string(document)?))?)
+}
+
+/// Prints a line on stdout, as `println!` does; when stdout takes nothing any more, the exit code says so in the end.
+macro_rules! say {
+    ($($argument:tt)*) => { $crate::cli::output::line(&format!($($argument)*)) };
+}
+pub(super) use say;
+
+/// True once a line could not be printed although somebody reads.
+static UNPRINTED: AtomicBool = AtomicBool::new(false);
+
+/// What [`say`] does with its line.
+pub fn line(text: &str) {
+    if let Err(error) = print_all(&format!("{text}\n"))
+        && !UNPRINTED.swap(true, Ordering::Relaxed)
+    {
+        anstream::eprintln!("error: cannot write to stdout: {error}");
+    }
+}
+
+/// True when something that was said is lost, for example because the disk behind stdout is full.
+pub fn lost_lines() -> bool {
+    UNPRINTED.load(Ordering::Relaxed)
 }
 
 /// Prints a text on stdout, coloured where that is wanted. A reader that goes away early (`| head`) is no error.
@@ -37,9 +61,9 @@ pub fn print_table(header: &[&str], rows: &[Vec<String>]) {
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let bold = anstyle::Style::new().bold();
-    anstream::println!("{bold}{}{bold:#}", line(header));
+    say!("{bold}{}{bold:#}", line(header));
     for row in rows {
-        anstream::println!("{}", line(&row.iter().map(String::as_str).collect::<Vec<_>>()));
+        say!("{}", line(&row.iter().map(String::as_str).collect::<Vec<_>>()));
     }
 }
 

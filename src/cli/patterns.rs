@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::json;
 
+use super::output::say;
 use super::{Failure, Global, output};
 use crate::app::App;
 use crate::learning::Query;
@@ -119,7 +120,7 @@ async fn search(app: &App, args: &SearchArgs) -> anyhow::Result<()> {
         ]
     };
     output::print_table(&["score", "pattern", "type", "", "from unit", "id"], &hits.iter().map(row).collect::<Vec<_>>());
-    anstream::println!("scores: cosine similarity by {}", app.embedder_status.name);
+    say!("scores: cosine similarity by {}", app.embedder_status.name);
     Ok(())
 }
 
@@ -147,11 +148,11 @@ async fn show(app: &App, args: &ShowArgs) -> anyhow::Result<()> {
         return output::print_json(&document(&row));
     }
     let pattern = &row.pattern;
-    anstream::println!("{}\n  {}", pattern.title, pattern.text);
-    anstream::println!("  {} {} from unit {} of run {}", pattern.language, pattern.framework, pattern.unit_key, pattern.run);
-    anstream::println!("  {}: {}", if pattern.success { "passed" } else { "failed" }, pattern.evidence.join(", "));
+    say!("{}\n  {}", pattern.title, pattern.text);
+    say!("  {} {} from unit {} of run {}", pattern.language, pattern.framework, pattern.unit_key, pattern.run);
+    say!("  {}: {}", if pattern.success { "passed" } else { "failed" }, pattern.evidence.join(", "));
     if !pattern.code.is_empty() {
-        anstream::println!("\n{}", pattern.code);
+        say!("\n{}", pattern.code);
     }
     Ok(())
 }

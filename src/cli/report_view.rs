@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
-use super::output::{duration, print_table};
+use super::output::{duration, print_table, say};
 use crate::model::report::{PhaseReport, RunReport, UnitReport};
 use crate::model::{RunState, Severity, UnitState, Verdict};
 use crate::pipeline::compliance::{Compliance, Judgement, Standing};
@@ -24,8 +24,8 @@ pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
     let style = state_style(report.state);
     // Where nothing can be generated, as from prose, the target says nothing.
     let target = if report.units.iter().any(|unit| unit.agent.is_some()) { format!(" on {}", report.target) } else { String::new() };
-    anstream::println!("{BOLD}{}{BOLD:#} version {}{target}: {style}{}{style:#}", report.title, report.spec_version, report.state.as_str());
-    anstream::println!("run {} · {}", report.run, report.summary);
+    say!("{BOLD}{}{BOLD:#} version {}{target}: {style}{}{style:#}", report.title, report.spec_version, report.state.as_str());
+    say!("run {} · {}", report.run, report.summary);
     section("Phases");
     print_phases(&report.phases);
     section("Units");
@@ -36,7 +36,7 @@ pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
         for check in &report.checks {
             let (style, mark) = verdict(check.verdict);
             let detail = check.detail.lines().next().unwrap_or_default();
-            anstream::println!("  {style}{mark}{style:#} {:24} {:>9}  {detail}", check.name, millis(check.duration_ms));
+            say!("  {style}{mark}{style:#} {:24} {:>9}  {detail}", check.name, millis(check.duration_ms));
         }
     }
     if let Some(compliance) = compliance {
@@ -44,36 +44,36 @@ pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
     }
     print_findings(report);
     for line in &report.degraded {
-        anstream::println!("{CARE}degraded{CARE:#}: {line}");
+        say!("{CARE}degraded{CARE:#}: {line}");
     }
     section("Files");
-    anstream::println!("  {}", report.out);
+    say!("  {}", report.out);
     if let Some(hash) = &report.tree_hash {
-        anstream::println!("  {QUIET}tree {hash}{QUIET:#}");
+        say!("  {QUIET}tree {hash}{QUIET:#}");
     }
 }
 
 /// Prints what a person wants to know when a run ends: compliance, what waits, where the files are.
 pub fn print_ending(report: &RunReport, compliance: Option<&Compliance>) {
     if let Some(compliance) = compliance {
-        anstream::println!("{}", compliance_line(compliance));
+        say!("{}", compliance_line(compliance));
         for judgement in compliance.unmet().take(UNMET_SHOWN_MAX) {
             print_judgement(judgement);
         }
         let more = compliance.unmet().count().saturating_sub(UNMET_SHOWN_MAX);
         if more > 0 {
-            anstream::println!("  and {more} more");
+            say!("  and {more} more");
         }
     }
     print_unfinished(&report.units);
     if report.tree_hash.is_some() {
-        anstream::println!("files   {}", report.out);
+        say!("files   {}", report.out);
         if !report.start.is_empty() {
-            anstream::println!("start   cd {}", shell_path(Path::new(&report.out)));
-            report.start.iter().for_each(|line| anstream::println!("        {line}"));
+            say!("start   cd {}", shell_path(Path::new(&report.out)));
+            report.start.iter().for_each(|line| say!("        {line}"));
         }
     }
-    anstream::println!("report  specwave report {}", report.run);
+    say!("report  specwave report {}", report.run);
 }
 
 /// The units that were not built, those with the same reason together.
@@ -88,12 +88,12 @@ fn print_unfinished(units: &[UnitReport]) {
     }
     for (state, reason, keys) in reasons {
         let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-        anstream::println!("  {CARE}{}{CARE:#} {}{reason}", state.as_str(), keys.join(", "));
+        say!("  {CARE}{}{CARE:#} {}{reason}", state.as_str(), keys.join(", "));
     }
 }
 
 fn section(title: &str) {
-    anstream::println!("\n{BOLD}{title}{BOLD:#}");
+    say!("\n{BOLD}{title}{BOLD:#}");
 }
 
 fn print_phases(phases: &[PhaseReport]) {
@@ -101,7 +101,7 @@ fn print_phases(phases: &[PhaseReport]) {
         let round = if phase.round > 1 { format!(" ({})", phase.round) } else { String::new() };
         let time = phase.duration_ms.map_or_else(|| phase.state.clone(), millis);
         let style = if phase.state == "failed" { BAD } else { Style::new() };
-        anstream::println!("  {style}{:14}{style:#} {time:>12}  {}", format!("{}{round}", phase.phase.as_str()), phase.summary);
+        say!("  {style}{:14}{style:#} {time:>12}  {}", format!("{}{round}", phase.phase.as_str()), phase.summary);
     }
 }
 
@@ -132,7 +132,7 @@ fn print_contexts(units: &[UnitReport]) {
 
 fn print_compliance(compliance: &Compliance) {
     section("Requirements");
-    anstream::println!("{}", compliance_line(compliance));
+    say!("{}", compliance_line(compliance));
     for judgement in &compliance.requirements {
         print_judgement(judgement);
     }
@@ -155,12 +155,12 @@ fn print_judgement(judgement: &Judgement) {
         Standing::Failed => (BAD, "✗"),
         Standing::Unverified => (CARE, "?"),
     };
-    anstream::println!("  {style}{mark}{style:#} {} {}", judgement.key, judgement.text);
+    say!("  {style}{mark}{style:#} {} {}", judgement.key, judgement.text);
     if !judgement.proof.is_empty() {
         let counts: Vec<String> = judgement.witnesses.iter().map(|(kind, count)| counted(*count, kind.noun())).collect();
         let all: usize = judgement.witnesses.values().sum();
         let such_as = if all > judgement.proof.len() { ", such as" } else { ":" };
-        anstream::println!("      {QUIET}{}{such_as} {}{QUIET:#}", counts.join(", "), judgement.proof.join("; "));
+        say!("      {QUIET}{}{such_as} {}{QUIET:#}", counts.join(", "), judgement.proof.join("; "));
     }
 }
 
@@ -176,8 +176,8 @@ fn print_findings(report: &RunReport) {
             Severity::Info => (QUIET, "info"),
         };
         let place = finding.position.map(|position| format!(" {position}")).unwrap_or_default();
-        anstream::println!("  {style}{word}{style:#}[{}]{place}: {}", finding.code, finding.message);
-        anstream::println!("      {QUIET}hint: {}{QUIET:#}", finding.hint);
+        say!("  {style}{word}{style:#}[{}]{place}: {}", finding.code, finding.message);
+        say!("      {QUIET}hint: {}{QUIET:#}", finding.hint);
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
+use super::output::say;
 use super::{Failure, Global, output, select};
 use crate::app;
 use crate::engine::{Engine, EngineOptions, RunSnapshot};
@@ -81,24 +82,24 @@ async fn one(postgres: &Postgres, actor: &Actor, text: &str, json: bool) -> anyh
 
 fn print(snapshot: &RunSnapshot) {
     let run = &snapshot.run;
-    anstream::println!("{} {} version {}: {}", run.id, run.slug, run.spec_version, run.state.as_str());
+    say!("{} {} version {}: {}", run.id, run.slug, run.spec_version, run.state.as_str());
     if !run.reason.is_empty() {
-        anstream::println!("  {}", run.reason);
+        say!("  {}", run.reason);
     }
     match (snapshot.driver, run.state.finished()) {
-        (Some(driver), _) => anstream::println!("  driven by worker {driver}"),
-        (None, false) => anstream::println!("  nobody drives it; `specwave resume {}` goes on", run.id),
+        (Some(driver), _) => say!("  driven by worker {driver}"),
+        (None, false) => say!("  nobody drives it; `specwave resume {}` goes on", run.id),
         (None, true) => {}
     }
     if snapshot.stuck {
-        anstream::println!("  stuck: no unit was settled for a long time");
+        say!("  stuck: no unit was settled for a long time");
     }
     let counts: Vec<String> = snapshot.counts.iter().map(|(state, count)| format!("{count} {}", state.as_str())).collect();
-    anstream::println!("  units: {}", if counts.is_empty() { "not planned yet".to_owned() } else { counts.join(", ") });
+    say!("  units: {}", if counts.is_empty() { "not planned yet".to_owned() } else { counts.join(", ") });
     for unit in snapshot.units.iter().filter(|unit| matches!(unit.state, UnitState::Running | UnitState::Failed | UnitState::Waiting)) {
-        anstream::println!("  {:9} {}", unit.state.as_str(), unit.key);
+        say!("  {:9} {}", unit.state.as_str(), unit.key);
     }
-    anstream::println!("  output: {}", run.output_dir);
+    say!("  output: {}", run.output_dir);
 }
 
 fn document(row: &RunRow) -> serde_json::Value {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::output::say;
 use super::{Failure, output};
 use crate::exec::output::{Edits, Output};
 
@@ -38,9 +39,9 @@ pub fn run(args: &UndoArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         output::print_json(&undone)?;
     } else {
-        anstream::println!("{} files restored, {} removed", undone.written.len(), undone.removed.len());
+        say!("{} files restored, {} removed", undone.written.len(), undone.removed.len());
         for conflict in &undone.conflicts {
-            anstream::println!("left as it is: {} (edited since; --force replaces it)", conflict.path);
+            say!("left as it is: {} (edited since; --force replaces it)", conflict.path);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! PostgreSQL that dies, is stopped, cannot be reached or is not what it should be: a clear error, and the same command goes on.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
@@ -57,6 +58,8 @@ fn parallel_calls_share_one_server_and_a_killed_one_leaves_it_to_be_adopted() {
     let (mut one, mut other) = (run("one"), run("other"));
     let _ = (one.id(), other.id());
     let postmaster = installation.postmaster().unwrap();
+    let owner = std::fs::metadata(format!("/proc/{}", postmaster.as_raw_nonzero())).unwrap().uid();
+    assert_ne!(owner, 0, "postgresql never runs as root");
     one.end().expect(3, "partial");
     other.end().expect(3, "partial");
     until("the last one out stopped the server", || !alive(postmaster.as_raw_nonzero().get()));

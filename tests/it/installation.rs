@@ -4,12 +4,13 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -189,7 +190,9 @@ impl Running {
     pub fn start(mut command: Command) -> Self {
         let folder = TempDir::new().unwrap();
         let said = folder.path().join("stderr");
-        let mut child = command.stdout(Stdio::piped()).stderr(File::create(&said).unwrap()).spawn().unwrap();
+        // A process group of its own, as a shell gives each command.
+        command.process_group(0).stdout(Stdio::piped()).stderr(File::create(&said).unwrap());
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines, events: Vec::new(), said, _folder: folder }
     }
@@ -244,6 +247,11 @@ impl Running {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// What Ctrl-C in a terminal does: SIGINT for everybody in its process group.
+    pub fn interrupt(&self) {
+        kill_process_group(Pid::from_child(&self.child), Signal::INT).unwrap();
     }
 
     /// Waits for its end.

@@ -41,7 +41,7 @@ fn a_run_pauses_when_it_is_asked_to_and_the_same_command_goes_on() {
     let mut running = installation.run(&spec, &out, &name);
     let run = running.id();
     running.until_built(3);
-    running.signal(Signal::INT);
+    running.interrupt();
     let ended = running.end();
     ended.expect(4, "paused");
     assert!(ended.said.contains("stopping"), "{}", ended.said);

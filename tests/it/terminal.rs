@@ -97,9 +97,36 @@ fn specwaves_beside_each_other_on_one_data_directory_all_work() {
         assert!(serde_json::from_slice::<Value>(&output.stdout).unwrap().is_array());
     }
     let (one, other) = (one.end(), other.end());
+    timed_from_its_beginning(&one.events);
+    let logs = installation.call(&["logs", "one", "model/note"]);
+    let logs = String::from_utf8(logs.stdout).unwrap();
+    for part in ["generator/fastapi wrote src/notes/models/note.py", "ruff format --check", "1 file already formatted", "exit code 0"] {
+        assert!(logs.contains(part), "{part:?} is missing from\n{logs}");
+    }
     assert_eq!(one.expect(0, "succeeded")["tree_hash"], other.expect(0, "succeeded")["tree_hash"]);
     let found = installation.call(&["patterns", "search", "list endpoint", "--json"]);
     let found: Value = serde_json::from_slice(&found.stdout).unwrap();
     assert!(!found.as_array().unwrap().is_empty(), "what both learned is found");
     assert_eq!(installation.postmaster(), None, "the last one out stopped the server");
+}
+
+/// The execute phase begins before the first unit, and its time is at least that of the longest one.
+fn timed_from_its_beginning(events: &[Value]) {
+    let of_execute = |event: &&Value, kind: &str| event["event"] == kind && event["phase"] == "execute";
+    let began = events.iter().position(|event| of_execute(&event, "phase_started")).unwrap();
+    let first = events.iter().position(|event| event["event"] == "unit").unwrap();
+    assert!(began < first, "the phase begins with event {began}, the first unit is event {first}");
+    let ended = events.iter().find(|event| of_execute(event, "phase_finished")).unwrap();
+    let longest = events.iter().filter(|event| event["event"] == "unit").filter_map(|event| event["duration_ms"].as_u64()).max().unwrap();
+    assert!(ended["duration_ms"].as_u64().unwrap() >= longest, "{ended} is shorter than a unit of {longest} ms");
+}
+
+#[test]
+fn a_full_disk_behind_stdout_is_told() {
+    for arguments in [&["config"][..], &["config", "--json"], &["completions", "zsh"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = Installation::shared().command(arguments).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let said = said(&output);
+        assert!(output.status.code() == Some(1) && said.contains("No space left") && !said.contains("panicked"), "{arguments:?}: {said}");
+    }
 }
