@@ -17,7 +17,8 @@ const ROWS_MAX: u64 = 50;
 /// The context of the rule tests of one entity.
 pub(super) fn context(project: &Project<'_>, names: &EntityNames<'_>) -> Value {
     let tests: Vec<Value> = tests(project, names).into_iter().map(|(_, test)| test).collect();
-    json!({ "class": names.class, "module": names.module, "table": names.entity.table, "words": super::context_service::words(names), "tests": tests })
+    let states = if makeable(project, names) { Case::of(project, names).states() } else { Vec::new() };
+    json!({ "class": names.class, "module": names.module, "table": names.entity.table, "states": states, "tests": tests })
 }
 
 /// Tests by the key of the rule that they prove.
@@ -169,24 +170,42 @@ impl<'p, 'a> Case<'p, 'a> {
         }
     }
 
+    /// A valid row in each state that can be reached.
+    fn rows_by_state(&self, field: &str, states: &[String]) -> Vec<(String, Row)> {
+        let row_in = |state: &String| {
+            let fixed = Row::from([(field.to_owned(), json!(state))]);
+            let mut row = self.solver.solve(Goal::Valid, &fixed)?;
+            row.entry(field.to_owned()).or_insert_with(|| json!(state));
+            Some((state.clone(), row))
+        };
+        states.iter().filter_map(row_in).collect()
+    }
+
+    /// The constants that hold a row in each state, for fields that changes move along edges.
+    fn states(&self) -> Vec<Value> {
+        let rules = self.project.enforced_rules(&self.names.entity.name);
+        let fields = rules.into_iter().filter_map(|rule| match &rule.kind {
+            RuleKind::Transitions { field, .. } if self.change.is_some() => Some(field),
+            _ => None,
+        });
+        let constant = |field: &String| {
+            let Some(FieldType::Enum(states)) = self.names.entity.field(field).map(|field| &field.field_type) else {
+                return None;
+            };
+            let rows = self.rows_by_state(field, states);
+            let values: Vec<String> =
+                rows.iter().map(|(state, row)| format!("{}: {}", python::text(state), self.solver.literal(row))).collect();
+            Some(json!({ "constant": states_constant(self.names.attribute(field)), "values": values }))
+        };
+        fields.filter_map(constant).collect()
+    }
+
     fn transitions(&self, field: &str, edges: &[(String, String)]) -> Vec<Value> {
         let Some(FieldType::Enum(states)) = self.names.entity.field(field).map(|field| &field.field_type) else {
             return Vec::new();
         };
         let column = self.names.attribute(field);
-        let rows: Vec<(String, Row)> = states
-            .iter()
-            .filter_map(|state| {
-                let fixed = Row::from([(field.to_owned(), json!(state))]);
-                let row = self
-                    .solver
-                    .solve(Goal::Valid, &fixed)
-                    .map(|row| if row.contains_key(field) { row } else { row.into_iter().chain(fixed.clone()).collect() });
-                row.map(|row| (state.clone(), row))
-            })
-            .collect();
-        let states: Vec<String> =
-            rows.iter().map(|(state, row)| format!("{}: {}", python::text(state), self.solver.literal(row))).collect();
+        let rows = self.rows_by_state(field, states);
         let pairs = |allowed: bool| -> Vec<String> {
             let mut found = Vec::new();
             for (before, _) in &rows {
@@ -201,10 +220,10 @@ impl<'p, 'a> Case<'p, 'a> {
         let mut tests = Vec::new();
         if let Some(change) = self.change {
             let module = &self.names.module;
-            let given = vec![format!("row = factories.make_{module}(session, **states[before])")];
-            let call = format!("service.{change}(row, states[after])");
+            let constant = states_constant(column);
+            let given = vec![format!("row = factories.make_{module}(session, **{constant}[before])")];
+            let call = format!("service.{change}(row, {constant}[after])");
             let mut refused = self.test(&given, "ConflictError", &call);
-            refused["states"] = json!(states);
             refused["pairs"] = json!(pairs(false));
             refused["suffix"] = json!("refuses");
             let mut allowed = refused.clone();
@@ -286,6 +305,10 @@ impl<'p, 'a> Case<'p, 'a> {
         ];
         Some(self.test(&given, "ConflictError", "service.create(values)"))
     }
+}
+
+fn states_constant(column: &str) -> String {
+    format!("{}_STATES", column.to_uppercase().trim_end_matches('_'))
 }
 
 /// A valid value that differs from the factory's.

@@ -278,7 +278,18 @@ fn counted(project: &Project<'_>, names: &EntityNames<'_>, rules: &[&Rule]) -> V
             let mut filters = vec![format!("{}.{column} == {}.{column}", names.class, names.var)];
             filters.push(format!("{}.{} != {}.{}", names.class, names.key(), names.var, names.key()));
             filters.extend(when.as_ref().map(|when| conditions.query(when)));
-            json!({ "test": tests.join(" and "), "filters": filters, "limit": limit, "text": python::text(rule.text.trim()), "key": names.key() })
+            let owner = names.entity.field(per).and_then(|field| match &field.field_type {
+                FieldType::Reference { entity, .. } => project.entity(entity),
+                _ => None,
+            });
+            json!({
+                "test": tests.join(" and "),
+                "filters": filters,
+                "limit": limit,
+                "text": python::text(rule.text.trim()),
+                "owner": owner.map(|owner| owner.class.as_str()),
+                "shared": format!("{}.{column}", names.var),
+            })
         })
         .collect()
 }

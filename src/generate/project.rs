@@ -256,7 +256,7 @@ pub(super) struct EntityNames<'a> {
 
 impl<'a> EntityNames<'a> {
     /// `taken` are the classes of other entities.
-    fn new(entity: &'a Entity, taken: &mut BTreeSet<String>) -> Self {
+    fn new(doc: &'a SpecDocument, entity: &'a Entity, taken: &mut BTreeSet<String>) -> Self {
         let mut module = entity.ident.clone();
         if matches!(module.as_str(), "base" | "wire" | "parameters" | "shared") {
             module.push_str("_entity");
@@ -267,7 +267,7 @@ impl<'a> EntityNames<'a> {
             entity.ident.clone()
         };
         let idents: BTreeSet<&str> = entity.fields.iter().map(|field| field.ident.as_str()).collect();
-        let attributes = entity.fields.iter().map(|field| (field.name.as_str(), attribute_of(field, &idents))).collect();
+        let attributes = entity.fields.iter().map(|field| (field.name.as_str(), attribute_of(doc, field, &idents))).collect();
         Self { entity, class: class_of(entity, taken), module, var, attributes, demanded: OnceLock::new() }
     }
 
@@ -294,10 +294,12 @@ fn class_of(entity: &Entity, taken: &mut BTreeSet<String>) -> String {
     class
 }
 
-fn attribute_of(field: &Field, idents: &BTreeSet<&str>) -> String {
-    if let FieldType::Reference { .. } = field.field_type {
+fn attribute_of(doc: &SpecDocument, field: &Field, idents: &BTreeSet<&str>) -> String {
+    if let FieldType::Reference { entity, .. } = &field.field_type {
         let with_id = format!("{}_id", field.ident);
-        if !field.ident.ends_with("_id") && field.ident != "id" && !idents.contains(with_id.as_str()) {
+        // `room_code` says already that it holds a code.
+        let named = doc.entity(entity).is_some_and(|target| field.ident.ends_with(&format!("_{}", target.key().ident)));
+        if !named && !field.ident.ends_with("_id") && field.ident != "id" && !idents.contains(with_id.as_str()) {
             return with_id;
         }
     }
@@ -366,7 +368,7 @@ impl<'a> Project<'a> {
             package.push_str("_service");
         }
         let mut taken = BTreeSet::new();
-        let entities: Vec<EntityNames<'a>> = doc.entities.iter().map(|entity| EntityNames::new(entity, &mut taken)).collect();
+        let entities: Vec<EntityNames<'a>> = doc.entities.iter().map(|entity| EntityNames::new(doc, entity, &mut taken)).collect();
         let modules: BTreeMap<&str, String> = entities.iter().map(|names| (names.entity.name.as_str(), names.module.clone())).collect();
         let classes = Classes::of(doc, &modules);
         Self { doc, package, entities, classes }

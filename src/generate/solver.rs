@@ -234,7 +234,8 @@ fn checked(kind: &RuleKind) -> bool {
     matches!(kind, RuleKind::Check(_) | RuleKind::RequiredWhen { .. } | RuleKind::Implies { .. })
 }
 
-fn rule_fields(kind: &RuleKind) -> Vec<&str> {
+/// The fields that a rule about one row, or about its changes, speaks of.
+pub(super) fn rule_fields(kind: &RuleKind) -> Vec<&str> {
     match kind {
         RuleKind::Check(condition) => fields_of(condition),
         RuleKind::RequiredWhen { field, when } => std::iter::once(field.as_str()).chain(fields_of(when)).collect(),

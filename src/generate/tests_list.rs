@@ -1,12 +1,13 @@
 //! Tests of list operations: rows, filters, order, pages.
 
 use super::context_factories::{demanded, overrides, sample};
+use super::context_rules::other_value;
 use super::context_schema::{response_envelope, success_number};
-use super::context_service::{counts, words};
+use super::context_service::counts;
 use super::context_tests::Test;
 use super::python;
 use super::samples::{self, Sample};
-use super::solver::{Goal, Row, Solver};
+use super::solver::{Goal, Row, Solver, rule_fields};
 use super::test_values;
 use super::tests_case::Case;
 use crate::model::Subject;
@@ -201,7 +202,8 @@ fn sort(case: &Case<'_, '_>, list: &ListBehaviour) -> Option<Test> {
     let sort = list.sort.as_ref()?;
     let cases: Vec<String> = sort.fields.iter().flat_map(|field| [python::text(field), python::text(&format!("-{field}"))]).collect();
     let (mut lines, given) = case.parents();
-    lines.extend(std::iter::repeat_n(case.make(&Row::new(), &given), 2));
+    let other: Vec<String> = given.iter().cloned().chain(differing(case, &sort.fields)).collect();
+    lines.extend([case.make(&Row::new(), &given), case.make(&Row::new(), &other)]);
     lines.push(format!("response = {}", case.call(&case.url(None), &[format!("params={{{}: order}}", python::text(&sort.parameter))])));
     lines.push(format!("assert response.status_code == {}, response.text", case.good()));
     lines.push(format!("rows = {}", items(case)));
@@ -218,6 +220,21 @@ fn sort(case: &Case<'_, '_>, list: &ListBehaviour) -> Option<Test> {
     }
     let name = format!("test_{}_in_order", case.operation.ident);
     Some(Test::new(name, "Rows come in the order that is asked for.", lines).with_cases("order", cases))
+}
+
+/// Arguments that give a second row other values in these fields, as far as its rules allow.
+fn differing(case: &Case<'_, '_>, fields: &[String]) -> Vec<String> {
+    let entity = case.names.entity;
+    let free = fields.iter().filter_map(|name| entity.field(name)).filter(|field| {
+        let ruled = case.project.rules_of(&entity.name).any(|rule| rule_fields(&rule.kind).contains(&field.name.as_str()));
+        let chosen = samples::fillable(field) && !samples::unique(case.project, &entity.name, field);
+        chosen && !ruled && !matches!(field.field_type, FieldType::Reference { .. })
+    });
+    let argument = |field: &Field| {
+        let value = other_value(case.project, case.names, field)?;
+        Some(format!("{}={value}", case.names.attribute(&field.name)))
+    };
+    free.filter_map(argument).collect()
 }
 
 fn parameter<'c>(case: &'c Case<'_, '_>, name: &str) -> Option<&'c Parameter> {
@@ -245,7 +262,7 @@ fn pages(case: &Case<'_, '_>, list: &ListBehaviour) -> Option<Test> {
         lines.push(format!("assert response.json()[{}] == 3", python::text(total)));
     }
     let name = format!("test_{}_in_pages", case.operation.ident);
-    Some(Test::new(name, &format!("Rows of {} come in pages.", words(case.names)), lines))
+    Some(Test::new(name, "Rows come in pages.", lines))
 }
 
 fn next_link(case: &Case<'_, '_>, list: &ListBehaviour) -> Option<Test> {

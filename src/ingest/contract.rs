@@ -2,6 +2,7 @@
 
 use serde_json::Number;
 
+use super::contract_operations::article;
 use super::endpoint::Endpoint;
 use crate::model::entity::{FieldSource, Limits};
 use crate::model::shape::{Additional, ObjectShape, Property};
@@ -83,12 +84,17 @@ fn schema(entity: &Entity, suffix: &str, role: SchemaRole, shape: ShapeKind) -> 
     let name = format!("{}{suffix}", entity.name);
     let description = match suffix {
         "" => entity.description.clone(),
-        "Update" => format!("What replaces a {}.", words(entity)),
-        "Patch" => format!("What changes in a {}; absent properties stay as they are.", words(entity)),
+        "Update" => format!("What replaces {}.", with_article(entity)),
+        "Patch" => format!("What changes in {}; absent properties stay as they are.", with_article(entity)),
         "Page" => format!("A page of {}.", entity.table.replace('_', " ")),
         _ => format!("What a new {} is made from.", words(entity)),
     };
     Schema { class: name.clone(), name, description, shape: Shape::of(shape), role, entity: Some(entity.name.clone()), position: None }
+}
+
+fn with_article(entity: &Entity) -> String {
+    let words = words(entity);
+    format!("{} {words}", article(&words))
 }
 
 /// An entity's name in words.

@@ -123,7 +123,8 @@ fn summary(endpoint: &Endpoint, entity: Option<&Entity>, entities: &[Entity]) ->
     }
 }
 
-fn article(word: &str) -> &'static str {
+/// The indefinite article of a word.
+pub(super) fn article(word: &str) -> &'static str {
     if word.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" }
 }
 
