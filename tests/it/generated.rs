@@ -31,6 +31,11 @@ pub(crate) struct Generated {
 impl Generated {
     /// Generates and installs; none, after a line that says so, where the package index is out of reach and nobody insists.
     pub(crate) async fn of(document: &SpecDocument) -> Option<Self> {
+        Self::after(document, &Prior::default()).await
+    }
+
+    /// The same, carrying on from an earlier delivery.
+    async fn after(document: &SpecDocument, prior: &Prior) -> Option<Self> {
         let pack = TargetPack::load("fastapi").unwrap();
         let mut installer = Installer::new(Installation::shared().data_dir()).inherit(std::env::vars());
         installer.supervisor = Some(supervisor());
@@ -42,7 +47,7 @@ impl Generated {
             prepared => prepared.unwrap(),
         };
         let dir = TempDir::new().unwrap();
-        write_project(document, dir.path(), &Prior::default());
+        write_project(document, dir.path(), prior);
         Some(Self { package: pack.package(document), dir, pack, environment })
     }
 
@@ -79,6 +84,15 @@ impl Generated {
             supervisor: Some(supervisor()),
         }
     }
+}
+
+/// The files below a project's root that an earlier delivery leaves for the next one.
+fn prior(root: &Path) -> Prior {
+    let mut prior = Prior::default();
+    for name in ["migrations/tables.json", "migrations/versions/0001_initial.py"] {
+        prior.files.insert(name.to_owned(), std::fs::read(root.join(name)).unwrap());
+    }
+    prior
 }
 
 fn supervisor() -> PathBuf {
@@ -124,6 +138,77 @@ async fn check(name: &str) {
     let covered = serde_json::from_slice::<Value>(&report).unwrap()["totals"]["percent_covered"].as_f64().unwrap();
     assert!(covered >= f64::from(tests.coverage_min.unwrap()), "{name}: {covered} % covered");
     println!("{name}: {covered:.1} % covered");
+}
+
+/// Makes an author, a book and a review through the service of the first version.
+const ROWS: &str = r#"
+from fastapi.testclient import TestClient
+from bookstore.app import create_app
+client = TestClient(create_app())
+author = client.post("/authors", json={"name": "Ann", "biography": "long"}).json()
+book = {"title": "T", "isbn": "9780000000001", "price": 3.5, "author_id": author["id"]}
+book = client.post("/books", json=book).json()
+assert client.post(f"/books/{book['id']}/reviews", json={"reader": "r", "rating": 4}).status_code == 201
+"#;
+
+/// What the service of the second version must find.
+const KEPT: &str = r#"
+from fastapi.testclient import TestClient
+from bookstore.app import create_app
+client = TestClient(create_app())
+[author] = client.get("/authors").json()["items"]
+assert (author["name"], author["website"], author["famous"], "biography" in author) == ("Ann", None, False, False)
+[book] = client.get("/books").json()["items"]
+assert (book["isbn"], book["publisher_id"]) == ("9780000000001", None)
+assert client.get(f"/books/{book['id']}/reviews").json()["total"] == 1
+publisher = client.post("/publishers", json={"name": "P"}).json()
+changed = client.patch(f"/books/{book['id']}", json={"publisher_id": publisher["id"]})
+assert changed.json()["publisher_id"] == publisher["id"], changed.text
+"#;
+
+/// The bookstore with a field dropped and others added, one of them required, and with a new entity.
+fn changed_bookstore() -> SpecDocument {
+    let publisher = "### Publisher\n\nWho prints books.\n\n| field | type | rules |\n| --- | --- | --- |\n\
+                     | name | string | required, unique, length 1..120 |\n\n### Review\n";
+    let mut text = include_str!("../../examples/bookstore.md").to_owned();
+    for (from, to) in [
+        ("| biography | text | length 0..5000 |\n", "| website | url | |\n| famous | boolean | required, default false |\n"),
+        ("| published_on | date | |\n", "| published_on | date | |\n| publisher | ref(Publisher) | on delete set null |\n"),
+        ("### Review\n", publisher),
+        ("| GET | /reviews/{id} |", "| POST | /publishers | create | Publisher |\n| GET | /reviews/{id} |"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        text = text.replacen(from, to, 1);
+    }
+    read(text.as_bytes(), "bookstore.md")
+}
+
+#[tokio::test]
+async fn a_changed_specification_upgrades_a_database_with_rows_in_it() {
+    let Some(first) = Generated::of(&example("bookstore.md")).await else { return };
+    let earlier = prior(first.dir.path());
+    let second = Generated::after(&changed_bookstore(), &earlier).await.unwrap();
+    let initial = "migrations/versions/0001_initial.py";
+    assert_eq!(std::fs::read(second.dir.path().join(initial)).unwrap(), earlier.files[initial], "a migration is never rewritten");
+    let data = TempDir::new().unwrap();
+    let url = format!("sqlite:///{}/rows.db", data.path().display());
+    let alembic = |words: &[&str]| ["{env}/bin/python", "-m", "alembic"].iter().chain(words).map(|word| (*word).to_owned()).collect();
+    let python = |text: &str| vec!["{env}/bin/python".to_owned(), "-c".to_owned(), text.to_owned()];
+    let steps: [(&Generated, Vec<String>); 7] = [
+        (&first, alembic(&["upgrade", "head"])),
+        (&first, python(ROWS)),
+        (&second, alembic(&["upgrade", "head"])),
+        (&second, python(KEPT)),
+        (&second, alembic(&["check"])),
+        (&second, alembic(&["downgrade", "0001"])),
+        (&first, alembic(&["check"])),
+    ];
+    for (project, words) in steps {
+        let mut command = project.command(&words).env("DATABASE_URL", &url);
+        command.writable.push(data.path().to_owned());
+        let finished = exec::run(&command, &CancellationToken::new()).await.unwrap();
+        assert!(finished.exit.success(), "{words:?}: {}", finished.output(8_000));
+    }
 }
 
 #[tokio::test]
