@@ -235,6 +235,9 @@ async fn the_clinic_passes_its_tests_on_postgresql() {
     let mut command = generated.command(&words).env("TEST_DATABASE_URL", &url);
     command.network = Network::Any;
     let finished = exec::run(&command, &CancellationToken::new()).await.unwrap();
-    server.leave().await.unwrap();
     assert!(finished.exit.success(), "{}", finished.output(8_000));
+    // A server that stays up, as on a machine that is too busy to stop it in time, is adopted by whoever needs it next.
+    if let Err(error) = server.leave().await {
+        println!("{error}");
+    }
 }
