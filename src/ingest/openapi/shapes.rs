@@ -162,14 +162,14 @@ impl<'a> Reader<'a> {
         };
         let Some(target) = self.target(pointer, reference.position) else { return Draft::of(ShapeKind::Any) };
         if let Some(name) = pointer.strip_prefix(SCHEMAS).filter(|name| !name.contains('/')) {
-            let mut chain = vec![pointer.to_owned()];
+            let mut chain = vec![pointer];
             let mut current = target;
-            while let Some(next) = current.text_at("$ref").map(str::to_owned) {
+            while let Some(next) = current.text_at("$ref") {
                 if chain.contains(&next) {
-                    self.find(looping(&next, current.position));
+                    self.find(looping(next, current.position));
                     return Draft::of(ShapeKind::Any);
                 }
-                let Some(node) = self.target(&next, current.position) else { return Draft::of(ShapeKind::Any) };
+                let Some(node) = self.target(next, current.position) else { return Draft::of(ShapeKind::Any) };
                 chain.push(next);
                 current = node;
             }

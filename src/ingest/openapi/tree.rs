@@ -149,7 +149,8 @@ struct Open {
 
 enum OpenKind {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, key: Option<(String, Position)> },
+    /// `seen` holds the line of every key, so that a mapping of many keys is read in one pass.
+    Map { entries: Vec<Entry>, key: Option<(String, Position)>, seen: HashMap<String, u32> },
 }
 
 #[derive(Default)]
@@ -174,7 +175,8 @@ impl Builder {
             }
             Event::SequenceStart(_, anchor, _) => self.open(Open { anchor, position, kind: OpenKind::List(Vec::new()) }),
             Event::MappingStart(_, anchor, _) => {
-                self.open(Open { anchor, position, kind: OpenKind::Map { entries: Vec::new(), key: None } })
+                let kind = OpenKind::Map { entries: Vec::new(), key: None, seen: HashMap::new() };
+                self.open(Open { anchor, position, kind })
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(id) => {
@@ -224,11 +226,11 @@ impl Builder {
     }
 
     fn set_key(&mut self, text: String, position: Position) -> Result<(), Finding> {
-        if let Some(Open { kind: OpenKind::Map { entries, key }, .. }) = self.open.last_mut() {
-            if let Some(first) = entries.iter().find(|entry| entry.key == text) {
+        if let Some(Open { kind: OpenKind::Map { key, seen, .. }, .. }) = self.open.last_mut() {
+            if let Some(first) = seen.insert(text.clone(), position.line) {
                 return Err(Finding::error(
                     "duplicate-key",
-                    format!("the key `{}` stands twice in one mapping, first on line {}", shorten(&text), first.position.line),
+                    format!("the key `{}` stands twice in one mapping, first on line {first}", shorten(&text)),
                     Some(position),
                     "remove or rename one of them",
                 ));
@@ -270,7 +272,7 @@ impl Builder {
         }
         match self.open.last_mut() {
             Some(Open { kind: OpenKind::List(items), .. }) => items.push(node),
-            Some(Open { kind: OpenKind::Map { entries, key }, .. }) => match key.take() {
+            Some(Open { kind: OpenKind::Map { entries, key, .. }, .. }) => match key.take() {
                 Some((key, position)) => entries.push(Entry { key, position, value: node }),
                 None => {
                     return Err(Finding::error("unusable-key", "a key is not a text", Some(node.position), "use a plain text as the key"));
