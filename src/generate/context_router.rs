@@ -116,7 +116,7 @@ pub(super) fn waiting_body(operation: &Operation, arguments: &Arguments) -> Vec<
 pub(super) fn doc(operation: &Operation) -> String {
     let text = if operation.summary.trim().is_empty() { &operation.description } else { &operation.summary };
     let text = python::headline(text);
-    let text = if text.is_empty() { format!("Answer {}", operation.key) } else { text };
+    let text = if text.is_empty() { format!("Answer {}", operation.key) } else { python::sentence(&text) };
     if text.ends_with(['.', '!', '?']) { text } else { format!("{text}.") }
 }
 

@@ -217,6 +217,12 @@ pub(super) fn headline(text: &str) -> String {
     flat[..end].to_owned()
 }
 
+/// The text with its first letter in upper case.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// The name of the alias that lists an enum field's values.
 pub(super) fn enum_alias(class: &str, field: &Field) -> String {
     use heck::ToUpperCamelCase;
@@ -313,5 +319,6 @@ mod tests {
     #[test]
     fn headlines_are_one_sentence() {
         assert_eq!(headline("One\ntwo. Three."), "One two.");
+        assert_eq!(sentence("one two."), "One two.");
     }
 }

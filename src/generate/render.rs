@@ -91,10 +91,7 @@ fn environment(pack: &TargetPack) -> Result<Environment<'static>, GenerateError>
     environment.add_filter("doc", |text: String, indent: usize| python::doc(&text, indent));
     environment.add_filter("headline", |text: String| python::headline(&text));
     environment.add_filter("toml", |text: String| Value::from(text).to_string());
-    environment.add_filter("capitalize_first", |text: String| {
-        let mut letters = text.chars();
-        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-    });
+    environment.add_filter("capitalize_first", |text: String| python::sentence(&text));
     for (name, text) in pack.templates()? {
         environment
             .add_template_owned(name.clone(), text.to_owned())

@@ -101,7 +101,8 @@ impl<'p, 'a> Case<'p, 'a> {
             let column = self.names.attribute(&binding.field);
             let own = row.map_or_else(|| column.to_owned(), |row| format!("{row}.{column}"));
             let value = if number + 1 == count { last.map_or(own, str::to_owned) } else { own };
-            path = path.replace(&format!("{{{}}}", binding.parameter), &format!("\u{1}{value}\u{2}"));
+            let value = literal(&value).map_or_else(|| format!("\u{1}{value}\u{2}"), str::to_owned);
+            path = path.replace(&format!("{{{}}}", binding.parameter), &value);
         }
         for parameter in self.operation.parameters.iter().filter(|parameter| parameter.location == Location::Path) {
             let value = test_values::valid(&self.project.classes, &parameter.shape)
@@ -303,4 +304,12 @@ pub(super) fn method_call(method: Method, url: &str, extra: &[String]) -> (Strin
     } else {
         ("client.request".to_owned(), vec![python::text(&name), url.to_owned()])
     }
+}
+
+/// What a literal number or plain text stands for in a URL; none of any other expression.
+fn literal(expression: &str) -> Option<&str> {
+    let inner = expression.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(expression);
+    let plain = !inner.is_empty() && inner.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+    let number = expression.chars().all(|letter| letter.is_ascii_digit());
+    (plain && (number || inner.len() < expression.len())).then_some(inner)
 }

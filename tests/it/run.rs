@@ -146,6 +146,8 @@ fn bad_input_is_refused_before_anything_is_written() {
     check(b"", "out", "hint:");
     check(b"\x00\x01\x02", "out", "hint:");
     check(b"# A\n\n## Entities\n\n### B\n\n| field | type | rules |\n| --- | --- | --- |\n| c | strin | |\n", "out", "unknown-type");
+    check(b"openapi: 3.0.3\npaths:\n  /a:\n    get: {responses: {'200': {$ref: 'other.yaml#/R'}}}\n", "out", "foreign-reference");
+    check(b"openapi: 3.0.3\npaths:\n  /../a: {get: {responses: {'200': {description: x}}}}\n", "out", "unusable-path");
     check(&bookstore, "file", "hint:");
     assert_eq!(std::fs::read(scratch.path().join("file")).unwrap(), b"mine");
     let missing = specwave(&["run", "no-such-file.md"]).output().unwrap();

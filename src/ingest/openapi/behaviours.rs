@@ -1,6 +1,6 @@
 //! What each operation does to the stored rows, or exactly why that cannot be said.
 
-use super::entities::Draft;
+use super::entities::{Draft, is_secret};
 use super::fields::{compatible, field_type};
 use super::operations::{parameter, segments};
 use super::parents::{parent_binding, parents};
@@ -35,6 +35,7 @@ pub(super) fn derive(
     reasons.extend(locked(document, operation));
     let resource = resources.iter().find(|resource| resource.path == view.collection);
     let (Some(resource), Some(intent)) = (resource, intent(view)) else {
+        reasons.extend(secrets(document, view));
         reasons.push(no_resource(operation, view, resource.is_some()));
         return underivable(reasons);
     };
@@ -111,6 +112,18 @@ fn locked(document: &SpecDocument, operation: &Operation) -> Option<String> {
         })
         .collect();
     Some(format!("it demands {}, and nothing says how callers are issued one and told apart", schemes.join(" or ")))
+}
+
+fn secret(name: &str) -> String {
+    format!("it takes the secret `{name}`, and nothing says how that is kept and checked")
+}
+
+/// The secrets that a request carries where no stored row could keep them.
+fn secrets(document: &SpecDocument, view: &View) -> Vec<String> {
+    let taken = view.takes.schema().and_then(|schema| object(document, schema));
+    let secrets =
+        taken.into_iter().flat_map(|object| &object.properties).filter(|property| is_secret(&property.name, &property.shape.kind));
+    secrets.map(|property| secret(&property.name)).collect()
 }
 
 fn no_resource(operation: &Operation, view: &View, known: bool) -> String {
@@ -269,7 +282,7 @@ impl Finder<'_> {
                     object(self.document, schema).is_some_and(|object| object.properties.iter().any(|property| property.name == *name))
                 };
                 for name in self.draft.secrets.iter().filter(|name| carried(name)) {
-                    reasons.push(format!("it takes the secret `{name}`, and nothing says how that is kept and checked"));
+                    reasons.push(secret(name));
                 }
                 for name in self.draft.conflicts.iter().filter(|name| carried(name)) {
                     reasons.push(format!("`{name}` is written in one shape and shown in another"));

@@ -312,7 +312,7 @@ fn stamp(name: &str, kind: &FieldType) -> Option<FieldSource> {
     .then_some(FieldSource::OnUpdate)
 }
 
-fn is_secret(name: &str, kind: &ShapeKind) -> bool {
+pub(super) fn is_secret(name: &str, kind: &ShapeKind) -> bool {
     folded(name) == "password" || matches!(kind, ShapeKind::Text { format: Some(format), .. } if format == "password")
 }
 

@@ -16,6 +16,8 @@ mod operations;
 mod parents;
 mod queries;
 mod reader;
+#[cfg(test)]
+mod refusals;
 mod resources;
 mod scalars;
 mod shapes;

@@ -355,6 +355,8 @@ fn third_party_documents_are_read() {
             println!("{name} {} {:?}", operation.key, operation.behaviour);
         }
         assert_eq!((built, document.operations.len()), (derivable, all), "{name}");
+        let unexplained = |operation: &&Operation| matches!(&operation.behaviour, Behaviour::Underivable { reason } if reason.is_empty());
+        assert_eq!(document.operations.iter().find(unexplained), None, "{name}");
     }
 }
 

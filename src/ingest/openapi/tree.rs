@@ -150,7 +150,11 @@ struct Open {
 enum OpenKind {
     List(Vec<Node>),
     /// `seen` holds the line of every key, so that a mapping of many keys is read in one pass.
-    Map { entries: Vec<Entry>, key: Option<(String, Position)>, seen: HashMap<String, u32> },
+    Map {
+        entries: Vec<Entry>,
+        key: Option<(String, Position)>,
+        seen: HashMap<String, u32>,
+    },
 }
 
 #[derive(Default)]
