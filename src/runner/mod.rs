@@ -38,14 +38,19 @@ pub async fn drive(run: &Run) -> Result<RunState, PipelineError> {
     renewal.abort();
     let state = match outcome {
         Ok(state) => state,
-        Err(PipelineError::Stopped) if lost.is_cancelled() => return Err(PipelineError::TakenOver),
+        Err(PipelineError::Stopped) if lost.is_cancelled() => return decided_elsewhere(run).await,
+        Err(PipelineError::Engine(EngineError::WrongState { .. })) => return decided_elsewhere(run).await,
         Err(PipelineError::Stopped) => leave(run, RunEvent::Pause, "asked to stop; the same command goes on").await?,
         Err(error) if transient(&error) => {
             let reason = format!("{}; the same command goes on", one_line(&error));
-            return leave(run, RunEvent::Pause, &reason).await.and(Err(error));
+            let state = leave(run, RunEvent::Pause, &reason).await?;
+            run.events.send(EventKind::RunFinished { state, summary: reason }).await;
+            return Err(error);
         }
         Err(error) => {
-            leave(run, RunEvent::Fail, &one_line(&error)).await?;
+            let reason = one_line(&error);
+            let state = leave(run, RunEvent::Fail, &reason).await?;
+            run.events.send(EventKind::RunFinished { state, summary: reason }).await;
             return Err(error);
         }
     };
@@ -75,6 +80,11 @@ async fn advance_to_end(run: &Run, lost: &CancellationToken) -> Result<RunState,
             Step::Parked(parked) => {
                 let shared = Arc::new(shared(run, parked.document, parked.plan).await?);
                 units::work(&shared, lost).await?;
+                // Called off, paused or taken over meanwhile: what comes next is not this process's to do.
+                if !run.engine.holds(&run.guard).await? {
+                    lost.cancel();
+                    return Err(PipelineError::Stopped);
+                }
             }
         }
     }
@@ -111,9 +121,15 @@ fn renew(run: Run, lost: CancellationToken) -> JoinHandle<()> {
 }
 
 async fn leave(run: &Run, event: RunEvent, reason: &str) -> Result<RunState, PipelineError> {
-    let state = run.engine.finish(&run.guard, event, &crate::redact::redact(reason)).await?;
-    run.events.send(EventKind::RunFinished { state, summary: reason.to_owned() }).await;
-    Ok(state)
+    Ok(run.engine.finish(&run.guard, event, &crate::redact::redact(reason)).await?)
+}
+
+/// The run is not this process's any more: somebody called it off or paused it, or another process drives it.
+async fn decided_elsewhere(run: &Run) -> Result<RunState, PipelineError> {
+    match run.engine.snapshot(run.organization, run.id).await?.run.state {
+        RunState::Queued | RunState::Running => Err(PipelineError::TakenOver),
+        state => Ok(state),
+    }
 }
 
 /// True when the run had better wait than fail: the cause lies outside it and may pass.

@@ -44,6 +44,7 @@ fn a_run_pauses_when_it_is_asked_to_and_the_same_command_goes_on() {
     running.interrupt();
     let ended = running.end();
     ended.expect(4, "paused");
+    assert_eq!(ended.events.iter().filter(|event| event["event"] == "run_finished").count(), 1, "told once");
     assert!(ended.said.contains("stopping"), "{}", ended.said);
     assert!(!out.exists(), "a paused run has delivered nothing");
     nobody_is_left(&installation, &run, &[]);
@@ -103,6 +104,29 @@ fn a_killed_run_leaves_no_service_behind_and_goes_on() {
     assert!(ended.how().contains("resumed where it stopped"), "{}", ended.how());
     assert_eq!(ended.expect(0, "succeeded")["tree_hash"], undisturbed(&installation, scratch.path()));
     assert!(keys(&ended.events, "running").is_empty(), "every unit was settled before");
+}
+
+#[test]
+fn a_run_that_is_called_off_from_elsewhere_stops_and_says_so() {
+    let (installation, scratch) = (Installation::shared(), TempDir::new().unwrap());
+    let spec = file(scratch.path(), "notes.md", NOTES);
+    let check = |wait: fn(&mut Running)| {
+        let (out, name) = (scratch.path().join("out"), fresh_name("cancelled"));
+        let mut running = installation.run(&spec, &out, &name);
+        let run = running.id();
+        wait(&mut running);
+        let cancelled = installation.call(&["cancel", &name, "--reason", "not needed"]);
+        assert_eq!(cancelled.status.code(), Some(0), "{}", String::from_utf8_lossy(&cancelled.stderr));
+        let ended = running.end();
+        ended.expect(4, "cancelled");
+        let finished: Vec<_> = ended.events.iter().filter(|event| event["event"] == "run_finished").collect();
+        assert_eq!(finished.len(), 1, "{finished:?}");
+        assert_eq!(finished[0]["summary"], "not needed");
+        nobody_is_left(&installation, &run, &[]);
+        assert!(!out.exists());
+    };
+    check(|running| running.until_built(3));
+    check(|running| running.until_checked("format"));
 }
 
 fn keys(events: &[serde_json::Value], state: &str) -> Vec<String> {
