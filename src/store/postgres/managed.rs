@@ -23,6 +23,10 @@ use super::{StoreError, roles};
 const CONTROL_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long a server that was found may take to answer before it is replaced.
 const ADOPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a server may say that it is starting, recovering or stopping.
+const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
+/// What such a server answers.
+const CANNOT_CONNECT_NOW: &str = "57P03";
 /// How often a lock or a server that comes up is looked at.
 const POLL: Duration = Duration::from_millis(50);
 /// The database, and the role that owns it.
@@ -145,6 +149,8 @@ async fn bring_up(server: &Server, password: &str) -> Result<Alive, StoreError> 
     if let Some(alive) = server.alive() {
         match answers(server, alive, password).await {
             Ok(()) => return Ok(alive),
+            // It was being stopped.
+            Err(_) if server.alive().is_none() => {}
             Err(error) => {
                 tracing::warn!(%error, port = alive.port, "a postgresql was left behind and does not answer, replacing it");
                 let stopped = server.stop("immediate").await;
@@ -164,12 +170,12 @@ async fn bring_up(server: &Server, password: &str) -> Result<Alive, StoreError> 
 
 /// Waits until the superuser can log in, for as long as the server lives.
 async fn answers(server: &Server, alive: Alive, password: &str) -> Result<(), StoreError> {
-    let deadline = Instant::now() + ADOPT_TIMEOUT;
+    let began = Instant::now();
     let options = options(alive.port, SUPERUSER, "postgres", password);
     loop {
         match tokio::time::timeout(ADOPT_TIMEOUT, PgConnection::connect_with(&options)).await {
             Ok(Ok(connection)) => return Ok(connection.close().await?),
-            Ok(Err(error)) if Instant::now() >= deadline || server.alive().is_none() => return Err(error.into()),
+            Ok(Err(error)) if server.alive().is_none() || began.elapsed() >= patience(&error) => return Err(error.into()),
             Err(_) => {
                 let detail = format!("127.0.0.1:{} gives no answer", alive.port);
                 return Err(StoreError::Unavailable { detail, hint: "end that server by hand" });
@@ -177,6 +183,12 @@ async fn answers(server: &Server, alive: Alive, password: &str) -> Result<(), St
             Ok(Err(_)) => tokio::time::sleep(POLL).await,
         }
     }
+}
+
+/// How long to go on asking after this answer: one that starts, recovers or stops says so, and is busy with that.
+fn patience(error: &sqlx::Error) -> Duration {
+    let busy = error.as_database_error().and_then(|error| error.code().map(|code| code == CANNOT_CONNECT_NOW));
+    if busy == Some(true) { BUSY_TIMEOUT } else { ADOPT_TIMEOUT }
 }
 
 fn options(port: u16, user: &str, database: &str, password: &str) -> PgConnectOptions {

@@ -1,10 +1,13 @@
 //! Bringing the tables to this version, and telling which steps were taken.
 
 use sqlx::migrate::{Migrate, Migrator};
-use sqlx::{PgConnection, Row};
+use sqlx::{Connection, PgConnection, Row};
 
 use super::roles::Roles;
 use super::{Postgres, StoreError};
+
+/// Serialises the making of partitions across processes; an arbitrary number of our own.
+const PARTITIONS_LOCK: i64 = 0x7370_6563_7061_7274;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
@@ -29,9 +32,12 @@ pub(super) async fn run(connection: &mut PgConnection, roles: &Roles) -> Result<
     Ok(())
 }
 
-/// Makes the partitions of this month and the next ones.
+/// Makes the partitions of this month and the next ones, one process after the other.
 pub(super) async fn create_partitions(connection: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query("select create_month_partitions()").execute(connection).await?;
+    let mut transaction = connection.begin().await?;
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(PARTITIONS_LOCK).execute(&mut *transaction).await?;
+    sqlx::query("select create_month_partitions()").execute(&mut *transaction).await?;
+    transaction.commit().await?;
     Ok(())
 }
 
@@ -58,7 +64,11 @@ impl Postgres {
 
 /// True when every step of this version was taken; asked first, because a start needs no lock then.
 pub(super) async fn complete(connection: &mut PgConnection) -> Result<bool, StoreError> {
-    connection.ensure_migrations_table("_sqlx_migrations").await?;
+    // Making it is left to the migrator, which does so under its lock: two that make it at once get in each other's way.
+    let recorded: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *connection).await?;
+    if !recorded {
+        return Ok(false);
+    }
     let applied = connection.list_applied_migrations("_sqlx_migrations").await?;
     Ok(MIGRATOR.iter().all(|step| applied.iter().any(|done| done.version == step.version && done.checksum == step.checksum)))
 }
