@@ -33,7 +33,7 @@ const LONG_FILES: &[(&str, &str)] = &[
     ("src/config.rs", "every setting with its default, origin and check, and one table of them"),
     ("src/exec/output/tests.rs", "one scenario after the other of delivering into a directory"),
     ("src/generate/context_router.rs", "what each template of the transport layer is given, operation by operation"),
-    ("src/generate/layout.rs", "what a template needs to know of one project, as one structure"),
+    ("src/generate/layout.rs", "one pass that lays out Python like its formatter, each rule of it a function"),
     ("src/generate/project.rs", "the specification as one target sees it, names resolved once"),
     ("src/ingest/openapi/entities.rs", "how a schema becomes an entity, field by field"),
     ("src/ingest/openapi/tests.rs", "one quirk of a document after the other"),
