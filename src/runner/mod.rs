@@ -41,6 +41,10 @@ pub async fn drive(run: &Run) -> Result<RunState, PipelineError> {
         Err(PipelineError::Stopped) if lost.is_cancelled() => return decided_elsewhere(run).await,
         Err(PipelineError::Engine(EngineError::WrongState { .. })) => return decided_elsewhere(run).await,
         Err(PipelineError::Stopped) => leave(run, RunEvent::Pause, "asked to stop; the same command goes on").await?,
+        // What fails in passing while everything is being stopped was stopped: a supervisor may go before it has reported.
+        Err(error) if run.stop.is_cancelled() && !lost.is_cancelled() && transient(&error) => {
+            leave(run, RunEvent::Pause, "asked to stop; the same command goes on").await?
+        }
         Err(error) if transient(&error) => {
             let reason = format!("{}; the same command goes on", one_line(&error));
             let state = leave(run, RunEvent::Pause, &reason).await?;
