@@ -40,11 +40,7 @@ pub async fn drive(run: &Run) -> Result<RunState, PipelineError> {
         Ok(state) => state,
         Err(PipelineError::Stopped) if lost.is_cancelled() => return decided_elsewhere(run).await,
         Err(PipelineError::Engine(EngineError::WrongState { .. })) => return decided_elsewhere(run).await,
-        Err(PipelineError::Stopped) => leave(run, RunEvent::Pause, "asked to stop; the same command goes on").await?,
-        // What fails in passing while everything is being stopped was stopped: a supervisor may go before it has reported.
-        Err(error) if run.stop.is_cancelled() && !lost.is_cancelled() && transient(&error) => {
-            leave(run, RunEvent::Pause, "asked to stop; the same command goes on").await?
-        }
+        Err(error) if stopped(run, &lost, &error) => leave(run, RunEvent::Pause, "asked to stop; the same command goes on").await?,
         Err(error) if transient(&error) => {
             let reason = format!("{}; the same command goes on", one_line(&error));
             let state = leave(run, RunEvent::Pause, &reason).await?;
@@ -134,6 +130,12 @@ async fn decided_elsewhere(run: &Run) -> Result<RunState, PipelineError> {
         RunState::Queued | RunState::Running => Err(PipelineError::TakenOver),
         state => Ok(state),
     }
+}
+
+/// True when the run ended because it was asked to. What fails in passing while everything is being stopped was stopped too: a
+/// supervisor may go before it has reported.
+fn stopped(run: &Run, lost: &CancellationToken, error: &PipelineError) -> bool {
+    matches!(error, PipelineError::Stopped) || (run.stop.is_cancelled() && !lost.is_cancelled() && transient(error))
 }
 
 /// True when the run had better wait than fail: the cause lies outside it and may pass.
