@@ -12,13 +12,23 @@ use thiserror::Error;
 use toml::Value;
 
 const DEFAULTS: &str = include_str!("config.default.toml");
+/// The shortest bearer token that is taken: what is shorter can be guessed.
+const TOKEN_BYTES_MIN: usize = 32;
 /// The largest settings file that is read.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Environment variables and the settings they stand for.
-const ENVIRONMENT: [(&str, &str); 10] = [
+const ENVIRONMENT: [(&str, &str); 18] = [
     ("SPECWAVE_DATA_DIR", "data_dir"),
     ("DATABASE_URL", "database_url"),
+    ("NEO4J_URI", "graph.uri"),
+    ("NEO4J_USER", "graph.user"),
+    ("NEO4J_PASSWORD", "graph.password"),
+    ("QDRANT_URL", "vectors.url"),
+    ("QDRANT_API_KEY", "vectors.api_key"),
+    ("REDIS_URL", "cache.url"),
+    ("SPECWAVE_HTTP_ADDRESS", "http.address"),
+    ("SPECWAVE_HTTP_TOKEN", "http.token"),
     ("SPECWAVE_OFFLINE", "offline"),
     ("SPECWAVE_TARGET", "run.target"),
     ("SPECWAVE_CONCURRENCY", "run.concurrency"),
@@ -30,7 +40,7 @@ const ENVIRONMENT: [(&str, &str); 10] = [
 ];
 
 /// Settings whose value `specwave config` and `Debug` never show.
-const SECRETS: [&str; 1] = ["database_url"];
+const SECRETS: [&str; 5] = ["database_url", "graph.password", "vectors.api_key", "cache.url", "http.token"];
 
 /// What can be wrong with the settings.
 #[derive(Debug, Error)]
@@ -139,6 +149,48 @@ pub enum EmbedderChoice {
     Lexical,
 }
 
+/// A Neo4j server and how to get in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GraphServer {
+    /// `bolt://host:port` or `neo4j://host:port`.
+    pub uri: String,
+    /// The user.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
+}
+
+/// A Qdrant server and how to get in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VectorsServer {
+    /// `http://host:6334`, the gRPC port.
+    pub url: String,
+    /// Its key, where it wants one.
+    pub api_key: Option<Secret>,
+}
+
+/// When the circuit to a store opens, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// Failures in a row that open it, 1 to 100.
+    pub failures: u32,
+    /// How long it stays open before one call tries again.
+    pub open: Duration,
+}
+
+/// How the HTTP interface is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Where it listens.
+    pub address: std::net::SocketAddr,
+    /// The bearer token that every call must carry, at least 32 bytes; needed beyond loopback.
+    pub token: Option<Secret>,
+    /// Below it every run that was submitted over HTTP gets its output directory.
+    pub output_root: PathBuf,
+    /// Runs that this process drives at once, 1 to 64.
+    pub runs: usize,
+}
+
 /// Every setting.
 #[derive(Clone)]
 pub struct Config {
@@ -146,6 +198,16 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// A PostgreSQL to use instead of the managed one.
     pub database_url: Option<Secret>,
+    /// A Neo4j to use instead of graphs in this process.
+    pub graph: Option<GraphServer>,
+    /// A Qdrant to use instead of the engine in this process.
+    pub vectors: Option<VectorsServer>,
+    /// A Redis to use instead of the cache in this process; the password is part of it.
+    pub cache_url: Option<Secret>,
+    /// When a store that fails is left alone for a while.
+    pub breaker: BreakerSettings,
+    /// How the HTTP interface is served.
+    pub http: HttpSettings,
     /// True: reach for nothing beyond this machine.
     pub offline: bool,
     /// The target pack, when the specification does not name one.
@@ -247,15 +309,37 @@ impl Layers {
             "" => default_data_dir(),
             path => std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path)),
         };
-        let database_url = Some(self.text("database_url")?).filter(|url| !url.is_empty()).map(|url| Secret(url.to_owned()));
+        let database_url = self.secret("database_url")?;
         let embedder = match self.text("embedder.kind")? {
             "auto" => EmbedderChoice::Auto,
             "fastembed" => EmbedderChoice::Fastembed,
             "lexical" => EmbedderChoice::Lexical,
             _ => return Err(self.invalid("embedder.kind", "auto, fastembed or lexical")),
         };
+        let graph = match self.text("graph.uri")? {
+            "" => None,
+            uri => Some(GraphServer {
+                uri: uri.to_owned(),
+                user: self.text("graph.user")?.to_owned(),
+                password: self
+                    .secret("graph.password")?
+                    .ok_or_else(|| self.invalid("graph.password", "the password of the Neo4j server"))?,
+            }),
+        };
+        let vectors = match self.text("vectors.url")? {
+            "" => None,
+            url => Some(VectorsServer { url: url.to_owned(), api_key: self.secret("vectors.api_key")? }),
+        };
         let config = Config {
             database_url,
+            graph,
+            vectors,
+            cache_url: self.secret("cache.url")?,
+            breaker: BreakerSettings {
+                failures: u32::try_from(self.integer("breaker.failures", 1, 100, "a whole number from 1 to 100")?).unwrap_or(1),
+                open: self.seconds("breaker.open_secs", 1, 3_600, "seconds from 1 to 3600")?,
+            },
+            http: self.http(&data_dir)?,
             offline: self.boolean("offline")?,
             target: self.text("run.target")?.to_owned(),
             concurrency: usize::try_from(self.integer("run.concurrency", 1, 256, "a whole number from 1 to 256")?).unwrap_or(1),
@@ -277,6 +361,21 @@ impl Layers {
         Ok(config)
     }
 
+    fn http(&self, data_dir: &Path) -> Result<HttpSettings, ConfigError> {
+        let address =
+            self.text("http.address")?.parse().map_err(|_| self.invalid("http.address", "an address and a port, 127.0.0.1:7070"))?;
+        let token = self.secret("http.token")?;
+        if token.as_ref().is_some_and(|token| token.expose().len() < TOKEN_BYTES_MIN) {
+            return Err(self.invalid("http.token", "at least 32 bytes"));
+        }
+        let output_root = match self.text("http.output_root")? {
+            "" => data_dir.join("outputs"),
+            path => std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path)),
+        };
+        let runs = usize::try_from(self.integer("http.runs", 1, 64, "a whole number from 1 to 64")?).unwrap_or(1);
+        Ok(HttpSettings { address, token, output_root, runs })
+    }
+
     fn entries(&self, data_dir: &Path) -> Vec<Entry> {
         let shown = |key: &str, value: &Value| match (key, value) {
             (_, Value::String(text)) if text.is_empty() && key == "data_dir" => data_dir.display().to_string(),
@@ -294,6 +393,10 @@ impl Layers {
 
     fn text(&self, key: &str) -> Result<&str, ConfigError> {
         self.get(key).as_str().ok_or_else(|| self.invalid(key, "a text"))
+    }
+
+    fn secret(&self, key: &str) -> Result<Option<Secret>, ConfigError> {
+        Ok(Some(self.text(key)?).filter(|text| !text.is_empty()).map(|text| Secret(text.to_owned())))
     }
 
     fn boolean(&self, key: &str) -> Result<bool, ConfigError> {

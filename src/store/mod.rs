@@ -4,6 +4,8 @@
 
 pub mod postgres;
 
+pub mod breaker;
+
 pub mod graph;
 
 pub mod vectors;

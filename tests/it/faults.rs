@@ -9,8 +9,9 @@ use tempfile::TempDir;
 use crate::installation::{Ended, Installation, NOTES, Running, STEPS, alive, file, until};
 use crate::server::Server;
 
-/// How long a command may take to give up on a server that does not answer.
-const GIVE_UP_MAX: Duration = Duration::from_mins(1);
+/// How long a command may take to give up on a server that does not answer: each of a few tries waits ten seconds for a
+/// connection, and a loaded machine adds its own.
+const GIVE_UP_MAX: Duration = Duration::from_mins(2);
 
 fn gave_up(ended: &Ended, said: &str) {
     assert_eq!(ended.code, Some(5), "{}", ended.said);
@@ -136,7 +137,7 @@ async fn a_run_survives_the_restart_and_the_stop_of_a_server_of_ones_own() {
     let ended = running.end();
     gave_up(&ended, "postgresql is not available");
     assert!(ended.said.contains("when the server is back, the same command goes on"), "{}", ended.said);
-    assert!(died_at.elapsed() < 2 * GIVE_UP_MAX, "it took {:?} to give up", died_at.elapsed());
+    assert!(died_at.elapsed() < GIVE_UP_MAX, "it took {:?} to give up", died_at.elapsed());
     assert!(installation.working_on(&run).is_empty() && !out.exists());
 
     server.ctl("start", "fast");

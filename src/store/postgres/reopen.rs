@@ -61,7 +61,7 @@ async fn withdraw(tx: &mut TenantTx, units: &[Uuid]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Adds one row to the history of each unit, and one to the outbox.
+/// Adds one row to the history of each unit.
 async fn record(
     tx: &mut TenantTx,
     run: RunId,
@@ -73,14 +73,10 @@ async fn record(
     let attempts: Vec<Uuid> = units.iter().map(|_| AttemptId::new().0).collect();
     let insert = "with given as ( \
                       select * from unnest($3::uuid[], $4::bigint[], $5::uuid[]) as given (unit_id, token, attempt_id) \
-                  ), recorded as ( \
-                      insert into task_attempts (organization_id, id, run_id, unit_id, token, spec_id, key, outcome, error, started_at) \
-                      select $1, attempt_id, $2, unit_id, given.token, r.spec_id, t.key, $6, $7, now() \
-                      from given join run_tasks t on t.organization_id = $1 and t.id = unit_id join runs r on r.organization_id = $1 and r.id = $2 \
                   ) \
-                  insert into outbox (organization_id, aggregate, aggregate_id, aggregate_version, kind, payload) \
-                  select $1, 'unit', unit_id, given.token, 'unit_' || $6, jsonb_build_object('run', $2, 'key', t.key, 'state', t.state) \
-                  from given join run_tasks t on t.organization_id = $1 and t.id = unit_id";
+                  insert into task_attempts (organization_id, id, run_id, unit_id, token, spec_id, key, outcome, error, started_at) \
+                  select $1, attempt_id, $2, unit_id, given.token, r.spec_id, t.key, $6, $7, now() \
+                  from given join run_tasks t on t.organization_id = $1 and t.id = unit_id join runs r on r.organization_id = $1 and r.id = $2";
     let insert = sqlx::query(insert).bind(tx.organization().0).bind(run.0).bind(units).bind(tokens).bind(attempts);
     insert.bind(outcome).bind(reason).execute(&mut **tx).await?;
     Ok(())

@@ -62,7 +62,7 @@ pub async fn lock_runs(tx: &mut TenantTx, runs: &[RunId]) -> Result<(), StoreErr
 
 /// Writes the outcomes whose claims still hold; returns which those are, as ascending indexes. The rest came late and change nothing.
 ///
-/// The caller has locked the runs. Attempts, leases and outbox are written by the same statement. An outcome that was written
+/// The caller has locked the runs. Attempts and leases are written by the same statement. An outcome that was written
 /// before, by a call whose answer was lost, counts as held: its attempt's id tells.
 pub async fn settle(tx: &mut TenantTx, outcomes: &[Outcome]) -> Result<Vec<usize>, StoreError> {
     let mut held = write(tx, outcomes).await?;
@@ -93,7 +93,6 @@ async fn write(tx: &mut TenantTx, outcomes: &[Outcome]) -> Result<Vec<usize>, St
         .bind(outcomes.iter().map(|outcome| outcome.reused.map(|attempt| attempt.0)).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|outcome| text::json(&outcome.checks)).collect::<Result<Vec<_>, _>>()?)
         .bind(outcomes.iter().map(|outcome| text::without_nul(&outcome.log)).collect::<Vec<_>>())
-        .bind(outcomes.iter().map(|outcome| outcome.state.as_str()).collect::<Vec<_>>())
         .fetch_all(&mut **tx)
         .await?;
     let held: Vec<usize> = held.into_iter().filter_map(|index| usize::try_from(index).ok()).collect();

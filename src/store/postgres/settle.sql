@@ -1,14 +1,14 @@
--- Settles claimed units whose token is still theirs. $1 organization; $2 … $17 one array element per outcome.
--- The attempt, the end of the lease and the outbox row are written in the same statement.
+-- Settles claimed units whose token is still theirs. $1 organization; $2 … $16 one array element per outcome.
+-- The attempt and the end of the lease are written in the same statement; the table announces the change.
 -- Returns: the indexes, from 0, of the outcomes that were written.
 with given as (
     select *
     from unnest(
         $2::uuid[], $3::integer[], $4::bigint[], $5::text[], $6::integer[], $7::float8[], $8::uuid[], $9::text[], $10::text[],
-        $11::text[], $12::text[], $13::text[], $14::uuid[], $15::jsonb[], $16::text[], $17::text[]
+        $11::text[], $12::text[], $13::text[], $14::uuid[], $15::jsonb[], $16::text[]
     ) with ordinality as given (
         run_id, ordinal, token, first_state, counts, retry_secs, attempt_id, outcome, error_class,
-        error, agent, input_hash, reused, checks, log, state, place
+        error, agent, input_hash, reused, checks, log, place
     )
 ),
 settled as (
@@ -44,13 +44,6 @@ attempted as (
     join given using (place)
     join runs on runs.organization_id = $1 and runs.id = settled.run_id
     left join released on released.run_id = settled.run_id and released.ordinal = settled.ordinal
-),
-announced as (
-    insert into outbox (organization_id, aggregate, aggregate_id, aggregate_version, kind, payload)
-    select $1, 'unit', settled.id, settled.token, 'unit_' || given.outcome,
-           jsonb_build_object('run', settled.run_id, 'key', settled.key, 'state', given.state)
-    from settled
-    join given using (place)
 )
 select place - 1
 from settled
