@@ -11,3 +11,5 @@ pub mod graph;
 pub mod vectors;
 
 pub mod cache;
+
+pub mod projection;

@@ -3,6 +3,8 @@
 //! A reader takes only rows whose transaction lies below the oldest one still open: everything below it is decided, so nothing can
 //! appear behind the cursor later. The cursor moves only after the projection has acknowledged.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::types::Json;
@@ -51,12 +53,36 @@ pub struct OutboxRow {
 pub enum Read {
     /// The next changes, in order; empty when it is up to date.
     Rows(Vec<OutboxRow>),
-    /// The database was restored on another cluster, where the old numbers mean nothing: commit, then rebuild the projection. The
-    /// cursor stands at the present; rows of the old cluster that turn up later carry old versions and are ignored.
-    Restored {
-        /// The new generation's number.
+    /// There is nothing that the projection could go on from: it is new, the database was restored on another cluster, where the old
+    /// numbers mean nothing, or the rows it still needed are too old and gone. It must be rebuilt from the tables.
+    Rebuild {
+        /// Where to go on once that is done: everything from here on may be missing in what was read before.
+        from: Position,
+        /// The generation that the rebuild makes.
         generation: u32,
     },
+}
+
+/// A place in the order of changes, of one cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The cluster that counted it.
+    system_identifier: String,
+    /// The oldest transaction that was open then.
+    xid: String,
+}
+
+/// How far behind a projection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lag {
+    /// Changes that it has not taken in.
+    pub rows: u64,
+    /// How long the oldest of them has been waiting.
+    pub age: Duration,
+    /// Changes that it refused and that were set aside.
+    pub dead_letters: u64,
+    /// Its generation; none before it was first built.
+    pub generation: Option<u32>,
 }
 
 /// Announces a change in its own transaction.
@@ -68,19 +94,22 @@ pub async fn append(tx: &mut TenantTx, change: &Change<'_>) -> Result<(), StoreE
     Ok(())
 }
 
-/// Reads the next changes of some aggregates for a projection, and locks its cursor: one reader per projection at a time.
+/// The present as a position: changes of every transaction that ended before lie below it.
+pub async fn position(tx: &mut SystemTx) -> Result<Position, StoreError> {
+    let query = "select system_identifier::text, pg_snapshot_xmin(pg_current_snapshot())::text from pg_control_system()";
+    let (system_identifier, xid) = sqlx::query_as(query).fetch_one(&mut **tx).await?;
+    Ok(Position { system_identifier, xid })
+}
+
+/// Reads the next changes of some aggregates for a projection. Whoever calls it has the projection's turn (see `turn`): two readers of
+/// one projection would only do the same work twice, for every write is guarded by versions.
 pub async fn read(tx: &mut SystemTx, projection: &str, aggregates: &[&str], limit: u32) -> Result<Read, StoreError> {
-    let make = "insert into projection_cursors (name, system_identifier, xid, id) \
-                select $1, system_identifier::text, '0', 0 from pg_control_system() on conflict on constraint projection_cursors_pkey do nothing";
-    sqlx::query(make).bind(projection).execute(&mut **tx).await?;
-    let cursor = "select c.system_identifier = s.system_identifier::text, s.system_identifier::text from projection_cursors c, pg_control_system() s \
-                  where name = $1 for update of c";
-    let (same, cluster): (bool, String) = sqlx::query_as(cursor).bind(projection).fetch_one(&mut **tx).await?;
-    if !same {
-        let reset = "update projection_cursors set system_identifier = $2, generation = generation + 1, \
-                     xid = pg_snapshot_xmin(pg_current_snapshot()), id = 0, updated_at = now() where name = $1 returning generation";
-        let generation: i32 = sqlx::query_scalar(reset).bind(projection).bind(cluster).fetch_one(&mut **tx).await?;
-        return Ok(Read::Restored { generation: generation.cast_unsigned() });
+    let from = position(tx).await?;
+    let cursor = "select system_identifier, generation from projection_cursors where name = $1";
+    let cursor: Option<(String, i32)> = sqlx::query_as(cursor).bind(projection).fetch_optional(&mut **tx).await?;
+    let Some((system_identifier, generation)) = cursor else { return Ok(Read::Rebuild { from, generation: 1 }) };
+    if system_identifier != from.system_identifier {
+        return Ok(Read::Rebuild { from, generation: generation.cast_unsigned() + 1 });
     }
     let query = "select o.organization_id, o.id, o.xid::text, aggregate, aggregate_id, aggregate_version, kind, payload \
                  from outbox o, projection_cursors c \
@@ -102,6 +131,18 @@ pub async fn read(tx: &mut SystemTx, projection: &str, aggregates: &[&str], limi
     Ok(Read::Rows(rows.iter().map(read).collect::<Result<_, StoreError>>()?))
 }
 
+/// Begins a generation of a projection that was built from the tables as they were at that position or later. Changes that it had
+/// refused before are in it now, or in what comes.
+pub async fn restart(tx: &mut SystemTx, projection: &str, from: &Position, generation: u32) -> Result<(), StoreError> {
+    let insert = "insert into projection_cursors (name, system_identifier, generation, xid, id) values ($1, $2, $3, $4::xid8, 0) \
+                  on conflict on constraint projection_cursors_pkey do update set system_identifier = excluded.system_identifier, \
+                  generation = excluded.generation, xid = excluded.xid, id = 0, updated_at = now()";
+    let insert = sqlx::query(insert).bind(projection).bind(&from.system_identifier).bind(generation.cast_signed());
+    insert.bind(&from.xid).execute(&mut **tx).await?;
+    sqlx::query("delete from dead_letters where projection = $1").bind(projection).execute(&mut **tx).await?;
+    Ok(())
+}
+
 /// Moves the projection's cursor to that row, which it has taken in.
 pub async fn acknowledge(tx: &mut SystemTx, projection: &str, row: &OutboxRow) -> Result<(), StoreError> {
     let update = "update projection_cursors set xid = $2::xid8, id = $3, updated_at = now() where name = $1";
@@ -118,18 +159,30 @@ pub async fn set_aside(tx: &mut SystemTx, projection: &str, row: &OutboxRow, err
     Ok(())
 }
 
-/// Removes rows that every projection has passed, and rows older than `age_days` whoever still waits for them. Returns how many.
-pub async fn prune(tx: &mut SystemTx, age_days: u32) -> Result<u64, StoreError> {
-    let delete = "delete from outbox o \
-                  where (o.xid, o.id) <= (select c.xid, c.id from projection_cursors c order by c.xid, c.id limit 1) \
-                  or created_at < now() - make_interval(days => $1)";
-    Ok(sqlx::query(delete).bind(age_days.cast_signed()).execute(&mut **tx).await?.rows_affected())
+/// Removes rows that every projection has passed and that are older than `kept`, for who follows a run may come back to them; and rows
+/// older than `age_max` whoever still waits for them: such a projection is rebuilt when it comes back. Returns how many.
+pub async fn prune(tx: &mut SystemTx, kept: Duration, age_max: Duration) -> Result<u64, StoreError> {
+    let outdated = "update projection_cursors c set system_identifier = 'outdated' \
+                    where exists (select from outbox o where (o.xid, o.id) > (c.xid, c.id) and o.created_at < now() - make_interval(secs => $1))";
+    sqlx::query(outdated).bind(age_max.as_secs_f64()).execute(&mut **tx).await?;
+    let delete = "delete from outbox o where o.created_at < now() - make_interval(secs => $1) \
+                  and not exists (select from projection_cursors c where c.system_identifier <> 'outdated' and (o.xid, o.id) > (c.xid, c.id))";
+    Ok(sqlx::query(delete).bind(kept.as_secs_f64()).execute(&mut **tx).await?.rows_affected())
 }
 
-/// How many changes a projection has not taken in yet, for `doctor`.
-pub async fn lag(tx: &mut SystemTx, projection: &str, aggregates: &[&str]) -> Result<u64, StoreError> {
-    let query = "select count(*) from outbox o where aggregate = any($2) \
-                 and not exists (select from projection_cursors c where name = $1 and (o.xid, o.id) <= (c.xid, c.id))";
-    let count: i64 = sqlx::query_scalar(query).bind(projection).bind(aggregates).fetch_one(&mut **tx).await?;
-    Ok(count.cast_unsigned())
+/// How far behind a projection is, for `doctor` and metrics.
+pub async fn lag(tx: &mut SystemTx, projection: &str, aggregates: &[&str]) -> Result<Lag, StoreError> {
+    let generation = "select generation from projection_cursors where name = $1";
+    let generation: Option<i32> = sqlx::query_scalar(generation).bind(projection).fetch_optional(&mut **tx).await?;
+    let waiting = "select count(*), coalesce(extract(epoch from now() - min(created_at)), 0)::float8 from outbox o where aggregate = any($2) \
+                   and not exists (select from projection_cursors c where name = $1 and (o.xid, o.id) <= (c.xid, c.id))";
+    let (rows, age_secs): (i64, f64) = sqlx::query_as(waiting).bind(projection).bind(aggregates).fetch_one(&mut **tx).await?;
+    let aside = "select count(*) from dead_letters where projection = $1";
+    let aside: i64 = sqlx::query_scalar(aside).bind(projection).fetch_one(&mut **tx).await?;
+    Ok(Lag {
+        rows: rows.cast_unsigned(),
+        age: Duration::from_secs_f64(age_secs.max(0.0)),
+        dead_letters: aside.cast_unsigned(),
+        generation: generation.map(i32::cast_unsigned),
+    })
 }

@@ -275,60 +275,6 @@ async fn patterns_keep_a_vector_for_each_embedder_and_count_their_versions() {
 }
 
 #[tokio::test]
-async fn an_outbox_reader_waits_for_open_transactions_and_loses_nothing() {
-    let (store, _) = store_with_run().await;
-    let change = |number: i64| json!({ "number": number });
-    let append = async |tx: &mut TenantTx, number: i64| {
-        let payload = change(number);
-        let id = uuid::Uuid::now_v7();
-        outbox::append(tx, &outbox::Change { aggregate: "test", id, version: 1, kind: "test_done", payload: &payload }).await.unwrap();
-    };
-    let numbers = async |acknowledge: bool| {
-        let mut system = store.system().await.unwrap();
-        let outbox::Read::Rows(rows) = outbox::read(&mut system, "vectors", &["test"], 10).await.unwrap() else { panic!("same cluster") };
-        if let Some(last) = rows.last().filter(|_| acknowledge) {
-            outbox::acknowledge(&mut system, "vectors", last).await.unwrap();
-        }
-        system.commit().await.unwrap();
-        rows.iter().map(|row| row.payload["number"].as_i64().unwrap()).collect::<Vec<_>>()
-    };
-    let mut slow = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
-    append(&mut slow, 1).await;
-    let mut quick = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
-    append(&mut quick, 2).await;
-    quick.commit().await.unwrap();
-    assert_eq!(numbers(true).await, Vec::<i64>::new(), "an older transaction is open");
-    slow.commit().await.unwrap();
-    // Another test's transaction may be older than ours and hold the horizon back, for it is the cluster's.
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    let mut seen = Vec::new();
-    while seen.len() < 2 && std::time::Instant::now() < deadline {
-        seen.extend(numbers(true).await);
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(seen, [1, 2]);
-    assert_eq!(numbers(false).await, Vec::<i64>::new());
-    let mut system = store.system().await.unwrap();
-    assert_eq!(outbox::lag(&mut system, "vectors", &["test"]).await.unwrap(), 0);
-    assert!(outbox::prune(&mut system, 7).await.unwrap() >= 2, "the run of the test was announced too");
-    sqlx::query("update projection_cursors set system_identifier = 'elsewhere'").execute(&mut *system).await.unwrap();
-    assert_eq!(outbox::read(&mut system, "vectors", &["test"], 10).await.unwrap(), outbox::Read::Restored { generation: 2 });
-    let row = outbox::OutboxRow {
-        organization: LOCAL_ORGANIZATION,
-        id: 1,
-        xid: "1".to_owned(),
-        aggregate: "test".to_owned(),
-        aggregate_id: uuid::Uuid::now_v7(),
-        aggregate_version: 1,
-        kind: "test_done".to_owned(),
-        payload: Value::Null,
-    };
-    outbox::set_aside(&mut system, "vectors", &row, "refused").await.unwrap();
-    let aside: i64 = sqlx::query_scalar("select count(*) from dead_letters").fetch_one(&mut *system).await.unwrap();
-    assert_eq!(aside, 1);
-}
-
-#[tokio::test]
 async fn the_audit_log_tells_who_asked_for_what() {
     let (store, run) = store_with_run().await;
     let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
