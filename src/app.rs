@@ -15,7 +15,8 @@ use crate::learning::Memory;
 use crate::model::Actor;
 use crate::pipeline::run::Submission;
 use crate::pipeline::{Events, Run};
-use crate::store::cache::Cache;
+use crate::store::breaker::Thresholds;
+use crate::store::cache::{Cache, CacheError};
 use crate::store::graph::Graph;
 use crate::store::postgres::{Postgres, PostgresConfig, StoreError, runs, specs};
 use crate::store::vectors::{self, Generation, Vectors};
@@ -59,18 +60,15 @@ impl App {
         };
         let generation = Generation { model_id: embedder_status.model_id.clone(), dimension: embedder_status.dimension };
         let (vectors, vectors_status) = Vectors::open(&config.data_dir.join("vectors"), &generation).await;
+        let cache = match open_cache(&config, &postgres) {
+            Ok(cache) => cache,
+            Err(error) => {
+                leave(&postgres).await;
+                return Err(error.into());
+            }
+        };
         let actor = Actor::local(&config.user);
-        Ok(Self {
-            config,
-            actor,
-            postgres,
-            graph: Graph::embedded(),
-            cache: Cache::embedded(),
-            embedder,
-            embedder_status,
-            vectors,
-            vectors_status,
-        })
+        Ok(Self { config, actor, postgres, graph: Graph::embedded(), cache, embedder, embedder_status, vectors, vectors_status })
     }
 
     /// The engine of this process, with the settings' lease and attempts.
@@ -144,6 +142,19 @@ async fn leave(postgres: &Postgres) {
     if let Err(error) = postgres.close().await {
         tracing::warn!(%error, "the managed PostgreSQL could not be left in order; the next call adopts it");
     }
+}
+
+/// The cache that the settings name; a server is asked only when something is looked up.
+fn open_cache(config: &Config, postgres: &Postgres) -> Result<Cache, CacheError> {
+    match &config.cache_url {
+        None => Ok(Cache::embedded()),
+        Some(url) => Cache::redis(url.expose(), postgres.installation(), thresholds(config)),
+    }
+}
+
+/// When the circuit to a store opens, and for how long.
+pub fn thresholds(config: &Config) -> Thresholds {
+    Thresholds { failures: config.breaker.failures, open: config.breaker.open }
 }
 
 /// Connects to PostgreSQL alone, for commands that need no other store.

@@ -11,6 +11,7 @@ use crate::app;
 use crate::config::Config;
 use crate::embed;
 use crate::exec::sandbox;
+use crate::store::cache::{Cache, Info};
 use crate::store::vectors::{Generation, Vectors};
 
 /// Show how every store and tool is.
@@ -37,7 +38,7 @@ pub async fn run(args: &DoctorArgs, global: &Global) -> anyhow::Result<ExitCode>
     let facts = postgres(&config).await;
     let code = if facts.well { ExitCode::SUCCESS } else { ExitCode::from(STORE_UNAVAILABLE) };
     let (embedder, generation) = embedder(&config).await;
-    let diagnoses = [facts, graph(), vectors(&config, generation).await, cache(), embedder, confinement(), python(&config)];
+    let diagnoses = [facts, graph(), vectors(&config, generation).await, cache(&config).await, embedder, confinement(), python(&config)];
     if args.json {
         output::print_json(&diagnoses)?;
     } else {
@@ -90,8 +91,22 @@ fn graph() -> Diagnosis {
     }
 }
 
-fn cache() -> Diagnosis {
-    Diagnosis { what: "cache", well: true, mode: "in process".to_owned(), detail: "assembled contexts, 10 minutes".to_owned(), hint: None }
+async fn cache(config: &Config) -> Diagnosis {
+    let what = "cache";
+    let lives = "assembled contexts, 10 minutes";
+    let Some(url) = &config.cache_url else {
+        return Diagnosis { what, well: true, mode: "in process".to_owned(), detail: lives.to_owned(), hint: None };
+    };
+    let answer = async { Cache::redis(url.expose(), what, app::thresholds(config))?.info().await };
+    let mode = "redis".to_owned();
+    match answer.await {
+        Ok(Some(Info { address, version, latency })) => {
+            let detail = format!("{address}, version {version}, {:.1} ms; {lives}", latency.as_secs_f64() * 1_000.0);
+            Diagnosis { what, well: true, mode, detail, hint: None }
+        }
+        Ok(None) => Diagnosis { what, well: true, mode, detail: lives.to_owned(), hint: None },
+        Err(error) => Diagnosis { what, well: false, mode, detail: error.to_string(), hint: Some(error.hint().to_owned()) },
+    }
 }
 
 async fn vectors(config: &Config, generation: Option<Generation>) -> Diagnosis {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::embed;
 use crate::engine::EngineError;
 use crate::pipeline::PipelineError;
+use crate::store::cache::CacheError;
 use crate::store::postgres::StoreError;
 
 /// The exit code of usage errors and bad input.
@@ -78,6 +79,7 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let engine = || error.downcast_ref::<EngineError>().and_then(EngineError::hint);
     let pipeline = || error.downcast_ref::<PipelineError>().and_then(PipelineError::hint);
     let known = store().or_else(engine).or_else(pipeline).map(str::to_owned);
+    let known = known.or_else(|| error.downcast_ref::<CacheError>().map(CacheError::hint).map(str::to_owned));
     known.or_else(|| error.downcast_ref::<embed::Missing>().map(embed::Missing::hint))
 }
 
@@ -91,7 +93,8 @@ fn code_of(error: &anyhow::Error) -> u8 {
     let known = |cause: &(dyn std::error::Error + 'static)| {
         let store = cause.downcast_ref::<StoreError>().filter(|error| error.is_unavailable()).map(|_| STORE_UNAVAILABLE);
         let engine = cause.downcast_ref::<EngineError>().filter(|error| !matches!(error, EngineError::Store(_))).map(|_| BAD_INPUT);
-        cause.downcast_ref::<Failure>().map(|failure| failure.code).or(store).or(engine)
+        let cache = cause.downcast_ref::<CacheError>().map(|_| BAD_INPUT);
+        cause.downcast_ref::<Failure>().map(|failure| failure.code).or(store).or(engine).or(cache)
     };
     error.chain().find_map(known).unwrap_or(1)
 }

@@ -33,10 +33,15 @@ pub(super) async fn prepare(
         level: level.as_str(),
         content_version: content_version(input_hash, &similar),
     };
-    let made = shared.run.cache.get_or_make(key, assemble(shared, unit, level, &similar, built)).await;
-    let bytes = made.map_err(|error| PipelineError::Plan(format!("the context of {} could not be assembled: {error}", unit.key)))?;
-    let context: Context = serde_json::from_slice(&bytes)
-        .map_err(|error| PipelineError::Plan(format!("the cached context of {} cannot be read: {error}", unit.key)))?;
+    let make = || assemble(shared, unit, level, &similar, built);
+    let unmade = |error: &StoreError| PipelineError::Plan(format!("the context of {} could not be assembled: {error}", unit.key));
+    let bytes = shared.run.cache.get_or_make(key, make()).await.map_err(|error| unmade(&error))?;
+    // What another version of specwave left in a shared cache may read differently: it is made anew.
+    let context: Context = match serde_json::from_slice(&bytes) {
+        Ok(context) => context,
+        Err(_) => serde_json::from_slice(&make().await.map_err(|error| unmade(&error))?)
+            .map_err(|error| PipelineError::Plan(format!("the context of {} cannot be read: {error}", unit.key)))?,
+    };
     record(shared, claim, &context, &similar).await?;
     Ok(context)
 }

@@ -13,3 +13,6 @@ pub mod vectors;
 pub mod cache;
 
 pub mod projection;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -3,6 +3,7 @@
 
 mod contexts;
 mod contract;
+mod degraded_cache;
 mod delivery;
 mod environment;
 mod exec;
@@ -16,9 +17,11 @@ mod plan;
 mod probe;
 mod probe_generated;
 mod prose;
+mod proxy;
 mod retrieval;
 mod run;
 mod server;
+mod services;
 mod signals;
 mod terminal;
 mod tidy;

@@ -33,4 +33,16 @@ impl Embedded {
         let fresh = entry.is_fresh();
         Ok((entry.into_value(), fresh))
     }
+
+    pub(super) async fn entries(&self) -> u64 {
+        self.entries.run_pending_tasks().await;
+        self.entries.entry_count()
+    }
+
+    pub(super) async fn clear(&self) -> u64 {
+        let removed = self.entries().await;
+        self.entries.invalidate_all();
+        self.entries.run_pending_tasks().await;
+        removed
+    }
 }

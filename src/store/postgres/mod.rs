@@ -138,6 +138,11 @@ impl Postgres {
         Ok(Self { pool, roles, managed, address })
     }
 
+    /// What tells this installation from others that share a server of another kind with it.
+    pub fn installation(&self) -> &str {
+        &self.roles.app
+    }
+
     /// Measures one round trip and says what answered.
     pub async fn info(&self) -> Result<PostgresInfo, StoreError> {
         let mut connection = self.pool.acquire().await?;
