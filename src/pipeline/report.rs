@@ -10,6 +10,7 @@ use crate::generate::TargetPack;
 use crate::model::report::{ContextReport, PhaseReport, REPORT_SCHEMA_VERSION, RunReport, UnitReport};
 use crate::model::{OrganizationId, Phase, Plan, RunId, SpecDocument, UnitId, Verdict};
 use crate::store::postgres::attempts::{self, AttemptRow};
+use crate::store::postgres::degradations::{self, DegradationRow};
 use crate::store::postgres::phases::{self, PhaseRow};
 use crate::store::postgres::{Postgres, StoreError, TenantTx, findings, plans, receipts};
 
@@ -32,7 +33,8 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
     let receipts: BTreeMap<UnitId, Value> = receipts::of_run(&mut tx, run).await?.into_iter().collect();
     let journal = phases::list(&mut tx, run).await?;
     let validation = output::<Validation>(&journal, Phase::Validate);
-    let degraded = output::<super::learn::Learned>(&journal, Phase::Learn).map(|learned| learned.degraded).unwrap_or_default();
+    let mut degraded: Vec<String> = degradations::of_run(&mut tx, run).await?.iter().map(outage).collect();
+    degraded.extend(output::<super::learn::Learned>(&journal, Phase::Learn).map(|learned| learned.degraded).unwrap_or_default());
     let findings = findings::of_run(&mut tx, run).await?.into_iter().map(|(_, finding)| finding).collect();
     let title = title(&mut tx, &snapshot, plan.as_ref()).await?;
     tx.commit().await?;
@@ -59,6 +61,13 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
         findings,
         degraded,
     })
+}
+
+/// An outage in a line: which store, from when to when, and why.
+fn outage(row: &DegradationRow) -> String {
+    let clock = |at: time::OffsetDateTime| at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    let until = row.ended_at.map_or_else(|| "the end of the run".to_owned(), clock);
+    format!("the {} store was away from {} to {until}: {}", row.store, clock(row.began_at), row.reason)
 }
 
 /// The compliance that a report carries.

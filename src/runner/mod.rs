@@ -5,6 +5,7 @@
 
 mod contexts;
 pub mod inputs;
+mod outages;
 pub mod unit;
 mod units;
 
@@ -20,6 +21,7 @@ use crate::generate::Prior;
 use crate::model::{EventKind, Plan, RunEvent, RunState, SpecDocument};
 use crate::pipeline::{self, PipelineError, Run, Step, planning};
 use inputs::Inputs;
+use outages::Outages;
 use unit::Shared;
 
 /// A lease is renewed so often in its time.
@@ -33,9 +35,13 @@ const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
 /// Takes the run to its end, or to a pause when it is asked to stop. Returns the state that it is left in.
 pub async fn drive(run: &Run) -> Result<RunState, PipelineError> {
     let lost = CancellationToken::new();
-    let renewal = renew(run.clone(), lost.clone());
+    let outages = Arc::new(Outages::watch());
+    let renewal = renew(run.clone(), lost.clone(), Arc::clone(&outages));
     let outcome = ride_out(run, &lost).await;
     renewal.abort();
+    if let Err(error) = outages.note(run).await {
+        tracing::warn!(%error, "what the run had to do without could not be written down");
+    }
     let state = match outcome {
         Ok(state) => state,
         Err(PipelineError::Stopped) if lost.is_cancelled() => return decided_elsewhere(run).await,
@@ -101,14 +107,18 @@ async fn shared(run: &Run, document: SpecDocument, plan: Plan) -> Result<Shared,
     Ok(Shared { run: run.clone(), document: Arc::new(document), plan: Arc::new(plan), inputs, prior: Arc::new(Prior { files }), tools })
 }
 
-/// Shows that the driver lives; stops the run when it is another one's.
-fn renew(run: Run, lost: CancellationToken) -> JoinHandle<()> {
+/// Shows that the driver lives, and what it lives without; stops the run when it is another one's.
+fn renew(run: Run, lost: CancellationToken, outages: Arc<Outages>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut every = tokio::time::interval(run.config.lease / RENEWALS_PER_LEASE);
         loop {
             every.tick().await;
             match run.engine.renew(&run.guard).await {
-                Ok(true) => {}
+                Ok(true) => {
+                    if let Err(error) = outages.note(&run).await {
+                        tracing::warn!(%error, "what the run does without could not be written down; trying again");
+                    }
+                }
                 Ok(false) => {
                     lost.cancel();
                     run.stop.cancel();
