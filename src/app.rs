@@ -50,7 +50,12 @@ pub struct App {
 impl App {
     /// Connects to every store; starts the managed PostgreSQL and applies migrations where that is needed.
     pub async fn open(config: Arc<Config>) -> anyhow::Result<Self> {
-        let postgres = connect(&config).await?;
+        Self::open_for(config, 1).await
+    }
+
+    /// The same for a process that drives so many runs at once.
+    pub async fn open_for(config: Arc<Config>, runs: usize) -> anyhow::Result<Self> {
+        let postgres = connect_for(&config, runs).await?;
         let (embedder, embedder_status) = match embed::open(&embed::Settings::of(&config)).await {
             Ok(opened) => opened,
             Err(missing) => {
@@ -159,7 +164,13 @@ pub fn thresholds(config: &Config) -> Thresholds {
 
 /// Connects to PostgreSQL alone, for commands that need no other store.
 pub async fn connect(config: &Config) -> Result<Postgres, StoreError> {
-    let connections = u32::try_from(config.concurrency).unwrap_or(u32::MAX).saturating_add(CONNECTIONS_BESIDE_UNITS);
+    connect_for(config, 1).await
+}
+
+/// Connections are held for single statements, so one for each unit is plenty; a server of several runs answers requests beside them.
+async fn connect_for(config: &Config, runs: usize) -> Result<Postgres, StoreError> {
+    let units = u32::try_from(config.concurrency.max(runs.saturating_mul(2))).unwrap_or(u32::MAX);
+    let connections = units.saturating_add(CONNECTIONS_BESIDE_UNITS);
     let settings = PostgresConfig {
         url: config.database_url.as_ref().map(|url| url.expose().to_owned()),
         data_dir: config.data_dir.clone(),

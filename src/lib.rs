@@ -27,4 +27,6 @@ pub mod runner;
 
 pub mod app;
 
+pub mod http;
+
 pub mod cli;

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::{CANCELLED, UNFINISHED, chain};
 use super::progress::Progress;
+use super::signals::stop_on_signals;
 use super::{Failure, findings, output, report_view};
 use crate::app::App;
 use crate::engine::{Drive, Engine, EngineError, RunGuard};
@@ -96,34 +97,6 @@ async fn follow(app: &App, engine: &Engine, run: RunId, progress: &mut Progress,
             () = tokio::time::sleep(FOLLOW_EVERY) => {}
             () = stop.cancelled() => {}
         }
-    }
-}
-
-/// The first Ctrl-C or SIGTERM asks to stop; the second ends the process at once, which loses nothing.
-fn stop_on_signals() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let asked = stop.clone();
-    tokio::spawn(async move {
-        for round in 0.. {
-            signal().await;
-            if round > 0 {
-                std::process::exit(i32::from(CANCELLED));
-            }
-            anstream::eprintln!("stopping: running units get a moment to finish; once more ends at once");
-            asked.cancel();
-        }
-    });
-    stop
-}
-
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => drop(tokio::signal::ctrl_c().await),
     }
 }
 

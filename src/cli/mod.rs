@@ -23,6 +23,8 @@ mod report_view;
 mod resume;
 mod run;
 mod select;
+mod serve;
+mod signals;
 mod status;
 mod undo;
 
@@ -80,6 +82,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Build a specification: plan, generate, check, deliver, probe, learn
     Run(run::RunArgs),
+    /// Serve the HTTP interface and build what is submitted
+    Serve(serve::ServeArgs),
     /// Show the newest runs, or how one stands
     Status(status::StatusArgs),
     /// Show attempts, checks and what they printed
@@ -126,6 +130,7 @@ impl Cli {
         match self.command {
             Command::Plan(args) => plan::run(&args),
             Command::Run(args) => run::run(args, &global).await,
+            Command::Serve(args) => serve::run(args, &global).await,
             Command::Status(args) => status::run(args, &global).await,
             Command::Logs(args) => logs::run(args, &global).await,
             Command::Report(args) => report::run(args, &global).await,

@@ -9,12 +9,11 @@ use sha2::{Digest, Sha256};
 use super::drive::{self, Ending};
 use super::{Failure, Global, findings, plan};
 use crate::app::App;
-use crate::config::Config;
 use crate::engine::{Submission, Submitted, SubmittedAs};
 use crate::exec::output::Output;
-use crate::generate::TargetPack;
 use crate::ingest;
 use crate::model::{Finding, Severity, SpecDocument, SpecFormat};
+use crate::pipeline::intake::{self, Refusal};
 use crate::pipeline::run::RunOptions;
 use crate::store::postgres::specs::NewSpec;
 
@@ -61,12 +60,12 @@ pub async fn run(args: RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let content = plan::read_input(&args.spec)?;
     let format = args.format.map(SpecFormat::from);
     let document = read(&args.spec, &content, format)?;
-    let target = target(&args, &document, &config)?;
+    let target = intake::target(args.target.as_deref(), &document, &config.target).map_err(|error| Failure::usage(error.to_string()))?;
     // What cannot be planned is refused before a run is made of it.
     plan::plan_or_refuse(&document, Vec::new(), shown(&args.spec), Some(&target))?;
     let out = output_directory(args.out.as_deref(), &document)?;
     let options = RunOptions { format, force: args.force, strict_waves: config.strict_waves };
-    let slug = slug(args.name.as_deref(), &document)?;
+    let slug = intake::identity(args.name.as_deref(), &document).map_err(|refusal| refused(&refusal))?;
 
     let app = App::open(config).await?;
     let submission = Submission {
@@ -127,14 +126,6 @@ fn read(name: &str, content: &[u8], format: Option<SpecFormat>) -> Result<SpecDo
     ingested.document.ok_or_else(refusal)
 }
 
-/// The target pack's own name.
-fn target(args: &RunArgs, document: &SpecDocument, config: &Config) -> Result<String, Failure> {
-    let stated = document.tech_stack.iter().find(|choice| choice.topic == "target").map(|choice| choice.choice.trim());
-    let wanted = args.target.as_deref().or(stated).unwrap_or(&config.target);
-    let pack = TargetPack::load(wanted).map_err(|error| Failure::usage(error.to_string()))?;
-    Ok(pack.name().to_owned())
-}
-
 /// The absolute path, found usable before any work is done.
 fn output_directory(out: Option<&Path>, document: &SpecDocument) -> Result<PathBuf, Failure> {
     let out = out.map_or_else(|| PathBuf::from(&document.slug), Path::to_owned);
@@ -144,14 +135,7 @@ fn output_directory(out: Option<&Path>, document: &SpecDocument) -> Result<PathB
     Ok(output.path().to_owned())
 }
 
-/// The identity of the specification.
-fn slug(name: Option<&str>, document: &SpecDocument) -> Result<String, Failure> {
-    let Some(name) = name else { return Ok(document.slug.clone()) };
-    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let valid = name.len() <= 64 && name.bytes().all(letter) && name.starts_with(|first: char| first.is_ascii_lowercase());
-    if valid {
-        Ok(name.to_owned())
-    } else {
-        Err(Failure::usage(format!("--name {name:?} is not a name")).hint("use up to 64 of a-z, 0-9 and -, a letter first"))
-    }
+fn refused(refusal: &Refusal) -> Failure {
+    let failure = Failure::usage(refusal.to_string());
+    refusal.hint().map_or_else(|| Failure::usage(refusal.to_string()), |hint| failure.hint(hint))
 }

@@ -12,6 +12,7 @@
 //! Invariants: a unit is settled only by who holds its current token; no transaction is open while a unit is performed; every time
 //! is the database's clock; whatever is in memory here can be lost at any instant.
 
+pub mod acts;
 mod drive;
 #[cfg(test)]
 mod oracle;
@@ -165,6 +166,11 @@ impl Engine {
     /// Wakes whenever this process changed something that may have made a unit ready. Other processes' changes are found by polling.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Wakes whoever waits for [`Engine::changes`]; to be called after the commit of a transaction that used [`acts`].
+    pub fn announce(&self) {
+        self.changed();
     }
 
     fn changed(&self) {

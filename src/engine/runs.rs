@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
-
+use super::acts::{cancel, pause, reopen, resume, wake};
 use super::rank::ranks;
 use super::{Engine, EngineError, ReopenedUnit, RunRow, UnitRow};
-use crate::model::{Actor, OrganizationId, Plan, PlanId, RunEvent, RunId, RunState, UnitId, UnitState, WorkerId};
-use crate::store::postgres::{TenantTx, audit, leases, plans, reopen, runs, settle, units};
+use crate::model::{Actor, OrganizationId, Plan, PlanId, RunId, RunState, SpecId, UnitId, UnitState, WorkerId};
+use crate::store::postgres::{TenantTx, leases, plans, runs, settle, units};
 
 /// A run and its units at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +43,12 @@ impl Engine {
         Ok(id)
     }
 
+    /// Stores the plan of a specification's version before any run of it, within a transaction that the caller commits. A run that makes
+    /// the same plan finds it.
+    pub async fn store_plan_in(&self, tx: &mut TenantTx, spec: SpecId, version: u32, plan: &Plan) -> Result<PlanId, EngineError> {
+        Ok(plans::store(tx, spec, version, plan, &ranks(plan)).await?)
+    }
+
     /// The run with all its units, read at one moment.
     pub async fn snapshot(&self, organization: OrganizationId, run: RunId) -> Result<RunSnapshot, EngineError> {
         let mut tx = self.store.tenant(organization).await?;
@@ -62,8 +67,7 @@ impl Engine {
     /// Stops the run until it is resumed: nothing more is claimed, its driver loses the lease, running units may still be settled.
     pub async fn pause(&self, actor: &Actor, run: RunId, reason: &str) -> Result<RunState, EngineError> {
         let mut tx = self.store.tenant(actor.organization).await?;
-        let state = act(&mut tx, actor, run, RunEvent::Pause, "paused", reason).await?;
-        leases::revoke(&mut tx, run).await?;
+        let state = pause(&mut tx, actor, run, reason).await?;
         tx.commit().await?;
         Ok(state)
     }
@@ -71,9 +75,7 @@ impl Engine {
     /// Calls the run off for good, with every unfinished unit. Returns the units that were running: their workers lose their tokens.
     pub async fn cancel(&self, actor: &Actor, run: RunId, reason: &str) -> Result<Vec<UnitId>, EngineError> {
         let mut tx = self.store.tenant(actor.organization).await?;
-        act(&mut tx, actor, run, RunEvent::Cancel, "cancelled", reason).await?;
-        leases::revoke(&mut tx, run).await?;
-        let fenced = reopen::cancel_units(&mut tx, run, reason).await?;
+        let fenced = cancel(&mut tx, actor, run, reason).await?;
         tx.commit().await?;
         self.changed();
         Ok(fenced)
@@ -82,7 +84,7 @@ impl Engine {
     /// Lets a paused, partial or failed run go on; [`Engine::drive`] takes it then. A running one whose driver is gone needs only `drive`.
     pub async fn resume(&self, actor: &Actor, run: RunId) -> Result<RunState, EngineError> {
         let mut tx = self.store.tenant(actor.organization).await?;
-        let state = act(&mut tx, actor, run, RunEvent::Resume, "resumed", "").await?;
+        let state = resume(&mut tx, actor, run).await?;
         tx.commit().await?;
         self.changed();
         Ok(state)
@@ -92,13 +94,7 @@ impl Engine {
     /// succeeded, cached or failed unit.
     pub async fn reopen(&self, actor: &Actor, run: RunId, keys: &[String], reason: &str) -> Result<Vec<ReopenedUnit>, EngineError> {
         let mut tx = self.store.tenant(actor.organization).await?;
-        settle::lock_runs(&mut tx, &[run]).await?;
-        let reopened = reopen::reopen(&mut tx, run, keys, reason).await?;
-        if reopened.is_empty() {
-            return Err(EngineError::NoSuchUnit { run, keys: keys.join(", "), verb: "reopened" });
-        }
-        let after = json!({ "keys": keys, "reset": reopened.len(), "reason": reason });
-        audit::record(&mut tx, &actor.name, "unit.reopen", &run.to_string(), None, Some(&after)).await?;
+        let reopened = reopen(&mut tx, actor, run, keys, reason).await?;
         tx.commit().await?;
         self.changed();
         Ok(reopened)
@@ -107,32 +103,9 @@ impl Engine {
     /// Lets waiting units be tried again, because something can do them now. Returns how many.
     pub async fn wake(&self, actor: &Actor, run: RunId, keys: &[String]) -> Result<u64, EngineError> {
         let mut tx = self.store.tenant(actor.organization).await?;
-        settle::lock_runs(&mut tx, &[run]).await?;
-        let woken = reopen::wake(&mut tx, run, keys).await?;
-        if woken == 0 {
-            return Err(EngineError::NoSuchUnit { run, keys: keys.join(", "), verb: "woken" });
-        }
-        let after = json!({ "keys": keys, "woken": woken });
-        audit::record(&mut tx, &actor.name, "unit.wake", &run.to_string(), None, Some(&after)).await?;
+        let woken = wake(&mut tx, actor, run, keys).await?;
         tx.commit().await?;
         self.changed();
         Ok(woken)
     }
-}
-
-/// Moves a run on somebody's behalf, and writes down who asked.
-async fn act(
-    tx: &mut TenantTx,
-    actor: &Actor,
-    run: RunId,
-    event: RunEvent,
-    verb: &'static str,
-    reason: &str,
-) -> Result<RunState, EngineError> {
-    settle::lock_runs(tx, &[run]).await?;
-    let (before, after) = runs::transition(tx, run, event, reason).await?.ok_or(EngineError::NoSuchRun { run })?;
-    let after = after.ok_or_else(|| EngineError::wrong_state(run, before, verb))?;
-    let (was, is) = (json!({ "state": before.as_str() }), json!({ "state": after.as_str(), "reason": reason }));
-    audit::record(tx, &actor.name, &format!("run.{verb}"), &run.to_string(), Some(&was), Some(&is)).await?;
-    Ok(after)
 }

@@ -63,33 +63,39 @@ impl Engine {
     /// The run is not driven yet: [`Engine::drive`] does that.
     pub async fn submit(&self, actor: &Actor, submission: &Submission<'_>) -> Result<Submitted, EngineError> {
         let mut tx = self.store.tenant(actor.organization).await?;
+        let submitted = self.submit_in(&mut tx, actor, submission).await?;
+        tx.commit().await?;
+        Ok(submitted)
+    }
+
+    /// The same within a transaction of the actor's organization, which the caller commits: the run exists exactly when what else
+    /// the caller wrote does.
+    pub async fn submit_in(&self, tx: &mut TenantTx, actor: &Actor, submission: &Submission<'_>) -> Result<Submitted, EngineError> {
         // The specification's row stays locked until the end: equal commands queue here.
-        let (spec, spec_version) = specs::submit(&mut tx, &submission.spec).await?;
+        let (spec, spec_version) = specs::submit(tx, &submission.spec).await?;
         let run_key = run_key(spec, submission);
-        let unfinished = runs::unfinished_of_key(&mut tx, &run_key).await?;
+        let unfinished = runs::unfinished_of_key(tx, &run_key).await?;
         if let Some(run) = unfinished.filter(|_| !submission.fresh) {
-            let lease = leases::find(&mut tx, run).await?;
+            let lease = leases::find(tx, run).await?;
             let driver = lease.filter(|lease| !lease.expired).and_then(|lease| lease.owner).filter(|driver| *driver != self.worker);
             let how = driver.map_or(SubmittedAs::Resumed, |driver| SubmittedAs::Live { driver });
-            tx.commit().await?;
             return Ok(Submitted { run, spec, spec_version, how, superseded: Vec::new() });
         }
-        let mut superseded = runs::unfinished_of_spec(&mut tx, spec, spec_version, submission.output_dir).await?;
+        let mut superseded = runs::unfinished_of_spec(tx, spec, spec_version, submission.output_dir).await?;
         superseded.extend(unfinished);
         for run in &superseded {
-            supersede(&mut tx, actor, *run, &format!("version {spec_version} was submitted by {}", actor.name)).await?;
+            supersede(tx, actor, *run, &format!("version {spec_version} was submitted by {}", actor.name)).await?;
         }
-        let how = match runs::newest_of_key(&mut tx, &run_key).await? {
+        let how = match runs::newest_of_key(tx, &run_key).await? {
             Some(_) => SubmittedAs::Again,
             None if spec_version > 1 => SubmittedAs::NewVersion,
             None => SubmittedAs::New,
         };
         let Submission { target, output_dir, options, .. } = *submission;
         let run = NewRun { spec, spec_version, run_key: &run_key, target, output_dir, options, actor: &actor.name };
-        let run = runs::insert(&mut tx, &run).await?;
+        let run = runs::insert(tx, &run).await?;
         let after = json!({ "spec": submission.spec.slug, "version": spec_version, "output_dir": output_dir });
-        audit::record(&mut tx, &actor.name, "run.submit", &run.to_string(), None, Some(&after)).await?;
-        tx.commit().await?;
+        audit::record(tx, &actor.name, "run.submit", &run.to_string(), None, Some(&after)).await?;
         Ok(Submitted { run, spec, spec_version, how, superseded })
     }
 }

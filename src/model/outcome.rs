@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Subject;
 
 /// The result of one attempt at one unit.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Outcome {
     /// The files it wrote.
     pub artifacts: Vec<Artifact>,
@@ -14,7 +14,7 @@ pub struct Outcome {
 }
 
 /// A produced file, addressed by its content.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Artifact {
     /// Path below the project's root, `/`-separated, without `..`.
     pub path: String,
@@ -27,7 +27,7 @@ pub struct Artifact {
 }
 
 /// One check and what it found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CheckResult {
     /// A stable name, for example `lint` or `probe/create`.
     pub name: String,
@@ -44,7 +44,7 @@ pub struct CheckResult {
 }
 
 /// What a check found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It held.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{PatternId, RunId};
 
 /// A verified outcome worth remembering.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Pattern {
     /// Its id, derived from tenant, kind and content (UUIDv5), so that learning twice stores once.
     pub id: PatternId,
@@ -36,7 +36,7 @@ pub struct Pattern {
 }
 
 /// What a pattern shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PatternKind {
     /// A unit of work and how it was planned.
@@ -48,7 +48,7 @@ pub enum PatternKind {
 }
 
 /// A pattern found by a search.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PatternHit {
     /// The pattern.
     pub pattern: Pattern,

@@ -10,7 +10,7 @@ use super::{Finding, Position, Requirement, SpecFormat};
 pub const PLAN_SCHEMA_VERSION: u32 = 1;
 
 /// One version of the task graph.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Plan {
     /// [`PLAN_SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -33,7 +33,7 @@ pub struct Plan {
 }
 
 /// The specification that a plan belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PlanSpec {
     /// The title.
     pub title: String,
@@ -46,7 +46,7 @@ pub struct PlanSpec {
 }
 
 /// The target pack that a plan was made for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PlanTarget {
     /// For example `fastapi`.
     pub name: String,
@@ -55,7 +55,7 @@ pub struct PlanTarget {
 }
 
 /// A node of a plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Task {
     /// A stable path from the specification's own names, for example `model/book`.
     pub key: String,
@@ -100,7 +100,7 @@ pub struct Task {
 }
 
 /// Why a unit waits, and what would let it go on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Waiting {
     /// The reason.
     pub reason: String,
@@ -109,7 +109,7 @@ pub struct Waiting {
 }
 
 /// An amount of work in points: relative, of the deterministic generator's scale; never summed with other units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Effort {
     /// How many.
     pub amount: u32,
@@ -118,7 +118,7 @@ pub struct Effort {
 }
 
 /// What effort is counted in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum EffortUnit {
@@ -128,7 +128,7 @@ pub enum EffortUnit {
 }
 
 /// Levels of the hierarchy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum TaskKind {
@@ -139,7 +139,7 @@ pub enum TaskKind {
 }
 
 /// What part a node has in the execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Above the units; its status rolls up.
@@ -153,7 +153,7 @@ pub enum Role {
 }
 
 /// Sorts of work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum TaskType {
@@ -172,7 +172,7 @@ pub enum TaskType {
 }
 
 /// An edge: `task` starts after `depends_on` is done.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Dependency {
     /// The later node's key.
     pub task: String,

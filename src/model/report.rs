@@ -9,7 +9,7 @@ use super::{CheckResult, Finding, Phase, RunId, RunState, UnitState};
 pub const REPORT_SCHEMA_VERSION: u32 = 1;
 
 /// A run as it stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RunReport {
     /// [`REPORT_SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -54,7 +54,7 @@ pub struct RunReport {
 }
 
 /// One phase of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PhaseReport {
     /// Which one.
     pub phase: Phase,
@@ -69,7 +69,7 @@ pub struct PhaseReport {
 }
 
 /// One unit of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct UnitReport {
     /// Its key.
     pub key: String,
@@ -92,7 +92,7 @@ pub struct UnitReport {
 }
 
 /// What an agent was told of a unit, in numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ContextReport {
     /// `minimal`, `standard` or `extended`.
     pub level: String,

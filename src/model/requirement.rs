@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Position, Subject};
 
 /// One checkable statement of a specification.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Requirement {
     /// `R-001`, numbered in source order.
     pub key: String,
@@ -24,7 +24,7 @@ pub struct Requirement {
 }
 
 /// Kinds of requirement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum RequirementClass {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Entity, Operation, Position, Rule, Schema};
 
 /// The formats that `ingest` reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SpecFormat {
     /// OpenAPI 3.0 or 3.1 as YAML or JSON.

@@ -12,6 +12,7 @@ pub mod error;
 pub mod events;
 pub mod execute;
 pub mod health;
+pub mod intake;
 pub mod journal;
 pub mod junit;
 pub mod learn;

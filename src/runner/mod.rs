@@ -6,6 +6,7 @@
 mod contexts;
 pub mod inputs;
 mod outages;
+pub mod queue;
 pub mod unit;
 mod units;
 

@@ -60,6 +60,25 @@ impl Installation {
         Self { data_dir: folder.path().to_owned(), folder: Some(folder) }
     }
 
+    /// The one that the tests of the HTTP interface share, apart from the others: a server drives every run that it finds.
+    pub fn served() -> Self {
+        static PREPARED: OnceLock<()> = OnceLock::new();
+        let shared = Self::shared();
+        let data_dir = shared.data_dir.with_file_name("tests-http");
+        PREPARED.get_or_init(|| {
+            let status = shared.command(&["status"]).output().unwrap();
+            assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
+            fs::create_dir_all(data_dir.join("postgres")).unwrap();
+            for part in ["postgres/programs", "environments", "cache"] {
+                fs::create_dir_all(shared.data_dir.join(part)).unwrap();
+                if let Err(error) = symlink(shared.data_dir.join(part), data_dir.join(part)) {
+                    assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+                }
+            }
+        });
+        Self { data_dir, folder: None }
+    }
+
     /// Where everything is kept.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir

@@ -92,3 +92,16 @@ pub async fn runs_with_expired_units(tx: &mut SystemTx, lease: Duration) -> Resu
     let rows: Vec<(uuid::Uuid, uuid::Uuid)> = sqlx::query_as(query).bind(lease.as_secs_f64()).fetch_all(&mut **tx).await?;
     Ok(rows.into_iter().map(|(organization, run)| (OrganizationId(organization), RunId(run))).collect())
 }
+
+/// Unfinished runs that wait for a driver, across organizations, oldest first: queued ones, and running ones whose driver is gone.
+pub async fn runs_without_driver(tx: &mut SystemTx, limit: u32) -> Result<Vec<(OrganizationId, RunId)>, StoreError> {
+    let query = "select r.organization_id, r.id from runs r \
+                 join run_leases l on l.organization_id = r.organization_id and l.run_id = r.id \
+                 where r.state in ('queued', 'running') and (coalesce(l.expires_at < now(), true) or (l.presence is not null and not exists ( \
+                     select from pg_locks where locktype = 'advisory' and objsubid = 1 and granted \
+                     and database = (select oid from pg_database where datname = current_database()) \
+                     and classid::bigint = (l.presence >> 32) & 4294967295 and objid::bigint = l.presence & 4294967295))) \
+                 order by r.created_at, r.id limit $1";
+    let rows: Vec<(uuid::Uuid, uuid::Uuid)> = sqlx::query_as(query).bind(i64::from(limit)).fetch_all(&mut **tx).await?;
+    Ok(rows.into_iter().map(|(organization, run)| (OrganizationId(organization), RunId(run))).collect())
+}

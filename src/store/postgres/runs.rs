@@ -64,7 +64,7 @@ pub struct RunRow {
 }
 
 impl RunRow {
-    fn read(row: &PgRow) -> Result<Self, StoreError> {
+    pub(super) fn read(row: &PgRow) -> Result<Self, StoreError> {
         let state: String = row.try_get("state")?;
         let version: i32 = row.try_get("spec_version")?;
         Ok(Self {

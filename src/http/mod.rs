@@ -1,0 +1,27 @@
+//! The HTTP interface: JSON over HTTP/1.1, described by its own OpenAPI document.
+//!
+//! [`router`] is the table of contents; each resource has a file of its own. Called by `serve`. It holds no rule of the domain and no
+//! SQL: a handler reads its input, calls `engine`, `pipeline` or `store`, and shows what came of it. Every error, whoever makes it,
+//! leaves as a problem document (RFC 9457).
+
+mod cursor;
+mod error;
+mod etag;
+mod extract;
+mod guard;
+mod health;
+mod idempotency;
+mod load;
+mod openapi;
+mod problem;
+mod reply;
+mod request;
+pub mod router;
+mod runs;
+mod server;
+mod specs;
+mod state;
+mod submission;
+
+pub use server::{Limits, serve};
+pub use state::{Api, StartError};
