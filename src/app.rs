@@ -72,8 +72,15 @@ impl App {
                 return Err(error.into());
             }
         };
+        let graph = match Graph::connect(config.graph.as_ref(), postgres.installation(), thresholds(&config)).await {
+            Ok(graph) => graph,
+            Err(error) => {
+                leave(&postgres).await;
+                return Err(error.into());
+            }
+        };
         let actor = Actor::local(&config.user);
-        Ok(Self { config, actor, postgres, graph: Graph::embedded(), cache, embedder, embedder_status, vectors, vectors_status })
+        Ok(Self { config, actor, postgres, graph, cache, embedder, embedder_status, vectors, vectors_status })
     }
 
     /// The engine of this process, with the settings' lease and attempts.

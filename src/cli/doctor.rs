@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::embed;
 use crate::exec::sandbox;
 use crate::store::cache::{Cache, Info};
+use crate::store::graph::{Graph, GraphError};
 use crate::store::vectors::{Generation, Vectors};
 
 /// Show how every store and tool is.
@@ -38,7 +39,8 @@ pub async fn run(args: &DoctorArgs, global: &Global) -> anyhow::Result<ExitCode>
     let facts = postgres(&config).await;
     let code = if facts.well { ExitCode::SUCCESS } else { ExitCode::from(STORE_UNAVAILABLE) };
     let (embedder, generation) = embedder(&config).await;
-    let diagnoses = [facts, graph(), vectors(&config, generation).await, cache(&config).await, embedder, confinement(), python(&config)];
+    let diagnoses =
+        [facts, graph(&config).await, vectors(&config, generation).await, cache(&config).await, embedder, confinement(), python(&config)];
     if args.json {
         output::print_json(&diagnoses)?;
     } else {
@@ -81,13 +83,30 @@ async fn postgres(config: &Config) -> Diagnosis {
     }
 }
 
-fn graph() -> Diagnosis {
-    Diagnosis {
-        what: "graph",
-        well: true,
-        mode: "in process".to_owned(),
-        detail: "waves and impact from the plan's own edges".to_owned(),
-        hint: None,
+async fn graph(config: &Config) -> Diagnosis {
+    let what = "graph";
+    let opened = Graph::open(config.graph.as_ref(), what, app::thresholds(config));
+    let mode = opened.as_ref().map_or("neo4j", Graph::mode).to_owned();
+    let answer = async {
+        let graph = opened?;
+        let info = graph.info().await;
+        let breaker = graph.breaker().map_or(String::new(), |breaker| format!("; circuit {}", breaker.position()));
+        Ok::<_, GraphError>((info, graph.address().unwrap_or_default().to_owned(), breaker))
+    };
+    match answer.await {
+        Ok((Ok(None), ..)) => {
+            let detail = "waves and impact from the plan's own edges".to_owned();
+            Diagnosis { what, well: true, mode, detail, hint: None }
+        }
+        Ok((Ok(Some(info)), address, breaker)) => {
+            let detail = format!("{address}, version {}, {:.1} ms{breaker}", info.version, info.latency.as_secs_f64() * 1_000.0);
+            Diagnosis { what, well: true, mode, detail, hint: None }
+        }
+        Ok((Err(error), address, breaker)) => {
+            let detail = format!("{address}: {error}{breaker}; the graph in this process serves");
+            Diagnosis { what, well: false, mode, detail, hint: error.hint().map(str::to_owned) }
+        }
+        Err(error) => Diagnosis { what, well: false, mode, detail: error.to_string(), hint: error.hint().map(str::to_owned) },
     }
 }
 

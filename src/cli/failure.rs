@@ -7,6 +7,7 @@ use crate::embed;
 use crate::engine::EngineError;
 use crate::pipeline::PipelineError;
 use crate::store::cache::CacheError;
+use crate::store::graph::GraphError;
 use crate::store::postgres::StoreError;
 
 /// The exit code of usage errors and bad input.
@@ -80,6 +81,7 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let pipeline = || error.downcast_ref::<PipelineError>().and_then(PipelineError::hint);
     let known = store().or_else(engine).or_else(pipeline).map(str::to_owned);
     let known = known.or_else(|| error.downcast_ref::<CacheError>().map(CacheError::hint).map(str::to_owned));
+    let known = known.or_else(|| error.downcast_ref::<GraphError>().and_then(GraphError::hint).map(str::to_owned));
     known.or_else(|| error.downcast_ref::<embed::Missing>().map(embed::Missing::hint))
 }
 
@@ -94,7 +96,8 @@ fn code_of(error: &anyhow::Error) -> u8 {
         let store = cause.downcast_ref::<StoreError>().filter(|error| error.is_unavailable()).map(|_| STORE_UNAVAILABLE);
         let engine = cause.downcast_ref::<EngineError>().filter(|error| !matches!(error, EngineError::Store(_))).map(|_| BAD_INPUT);
         let cache = cause.downcast_ref::<CacheError>().map(|_| BAD_INPUT);
-        cause.downcast_ref::<Failure>().map(|failure| failure.code).or(store).or(engine).or(cache)
+        let graph = cause.downcast_ref::<GraphError>().filter(|error| matches!(error, GraphError::Address { .. })).map(|_| BAD_INPUT);
+        cause.downcast_ref::<Failure>().map(|failure| failure.code).or(store).or(engine).or(cache).or(graph)
     };
     error.chain().find_map(known).unwrap_or(1)
 }

@@ -1,4 +1,5 @@
-//! `specwave migrate status`: the steps that brought the database to this version. They are taken by whatever connects first.
+//! `specwave migrate status`: the steps that brought the database to this version. They are taken by whatever connects first, as is the
+//! graph server's schema.
 
 use std::process::ExitCode;
 
@@ -6,6 +7,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Failure, Global, output};
 use crate::app;
+use crate::store::graph::Graph;
 use crate::store::postgres::MigrationStatus;
 
 /// Look at the migrations of the database.
@@ -25,8 +27,12 @@ pub async fn run(command: &MigrateCommand, global: &Global) -> anyhow::Result<Ex
     let config = global.config(Vec::new())?;
     let postgres = app::connect(&config).await.map_err(|error| Failure::database(&error))?;
     let statuses = postgres.migrations().await.map_err(|error| Failure::database(&error));
+    let graph = Graph::connect(config.graph.as_ref(), postgres.installation(), app::thresholds(&config)).await;
     postgres.close().await.map_err(|error| Failure::database(&error))?;
     let statuses = statuses?;
+    if let Some(outage) = graph?.breaker().and_then(|breaker| breaker.outages().pop()) {
+        anstream::eprintln!("warning: the graph's schema could not be looked at: {}", outage.reason);
+    }
     let applied = |status: &MigrationStatus| status.applied_at.and_then(|at| at.format(&Rfc3339).ok());
     if *json {
         let row = |status: &MigrationStatus| serde_json::json!({"version": status.version, "description": status.description, "applied_at": applied(status), "matches": status.matches});

@@ -82,6 +82,7 @@ pub struct Postgres {
     roles: roles::Roles,
     managed: Option<Arc<Managed>>,
     address: String,
+    installation: String,
 }
 
 /// What `doctor` shows.
@@ -127,6 +128,9 @@ impl Postgres {
             migrate::run(&mut connection, &roles).await?;
         }
         migrate::create_partitions(&mut connection).await?;
+        let installation = "select system_identifier::text || '-' || (select oid from pg_database where datname = current_database())::text \
+                            from pg_control_system()";
+        let installation = sqlx::query_scalar(installation).fetch_one(&mut connection).await?;
         connection.close().await?;
         let address = match &managed {
             Some(managed) => managed.describe(),
@@ -138,12 +142,12 @@ impl Postgres {
             .idle_timeout(IDLE_TIMEOUT)
             .connect_with(options)
             .await?;
-        Ok(Self { pool, roles, managed, address })
+        Ok(Self { pool, roles, managed, address, installation })
     }
 
-    /// What tells this installation from others that share a server of another kind with it.
+    /// What tells this installation from others that share a server of another kind with it: the cluster and the database.
     pub fn installation(&self) -> &str {
-        &self.roles.app
+        &self.installation
     }
 
     /// Measures one round trip and says what answered.

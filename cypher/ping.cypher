@@ -1,0 +1,3 @@
+// The shortest question that a server answers.
+// Parameters: none. Columns: answer (1).
+RETURN 1 AS answer
