@@ -19,7 +19,7 @@ use crate::store::breaker::Thresholds;
 use crate::store::cache::{Cache, CacheError};
 use crate::store::graph::Graph;
 use crate::store::postgres::{Postgres, PostgresConfig, StoreError, runs, specs};
-use crate::store::vectors::{self, Generation, Vectors};
+use crate::store::vectors::{self, Generation, Vectors, VectorsError};
 
 /// Connections beside those of the units: the run's driver, heartbeats, the writer of results, progress.
 const CONNECTIONS_BESIDE_UNITS: u32 = 8;
@@ -64,19 +64,17 @@ impl App {
             }
         };
         let generation = Generation { model_id: embedder_status.model_id.clone(), dimension: embedder_status.dimension };
-        let (vectors, vectors_status) = Vectors::open(&config.data_dir.join("vectors"), &generation).await;
-        let cache = match open_cache(&config, &postgres) {
-            Ok(cache) => cache,
-            Err(error) => {
-                leave(&postgres).await;
-                return Err(error.into());
-            }
+        let opened = async {
+            let cache = open_cache(&config, &postgres)?;
+            let (vectors, vectors_status) = open_vectors(&config, &generation).await?;
+            let graph = Graph::connect(config.graph.as_ref(), postgres.installation(), thresholds(&config)).await?;
+            Ok::<_, anyhow::Error>((cache, vectors, vectors_status, graph))
         };
-        let graph = match Graph::connect(config.graph.as_ref(), postgres.installation(), thresholds(&config)).await {
-            Ok(graph) => graph,
+        let (cache, vectors, vectors_status, graph) = match opened.await {
+            Ok(opened) => opened,
             Err(error) => {
                 leave(&postgres).await;
-                return Err(error.into());
+                return Err(error);
             }
         };
         let actor = Actor::local(&config.user);
@@ -161,6 +159,14 @@ fn open_cache(config: &Config, postgres: &Postgres) -> Result<Cache, CacheError>
     match &config.cache_url {
         None => Ok(Cache::embedded()),
         Some(url) => Cache::redis(url.expose(), postgres.installation(), thresholds(config)),
+    }
+}
+
+/// The vector store that the settings name; a server is asked only when something is looked up.
+pub async fn open_vectors(config: &Config, generation: &Generation) -> Result<(Vectors, vectors::Status), VectorsError> {
+    match &config.vectors {
+        None => Ok(Vectors::open(&config.data_dir.join("vectors"), generation).await),
+        Some(server) => Vectors::server(server, generation, thresholds(config)),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::embed;
 use crate::exec::sandbox;
 use crate::store::cache::{Cache, Info};
 use crate::store::graph::{Graph, GraphError};
-use crate::store::vectors::{Generation, Vectors};
+use crate::store::vectors::{Generation, VectorsError};
 
 /// Show how every store and tool is.
 #[derive(Debug, clap::Args)]
@@ -134,8 +134,23 @@ async fn vectors(config: &Config, generation: Option<Generation>) -> Diagnosis {
         let detail = "needs the embedder".to_owned();
         return Diagnosis { what, well: false, mode: "none".to_owned(), detail, hint: None };
     };
-    let (_, status) = Vectors::open(&config.data_dir.join("vectors"), &generation).await;
-    Diagnosis { what, well: status.hint.is_none(), mode: status.mode.to_owned(), detail: status.reason, hint: status.hint }
+    let answer = async {
+        let (vectors, status) = app::open_vectors(config, &generation).await?;
+        Ok::<_, VectorsError>((vectors.info().await?, status))
+    };
+    match answer.await {
+        Ok((None, status)) => {
+            Diagnosis { what, well: status.hint.is_none(), mode: status.mode.to_owned(), detail: status.reason, hint: status.hint }
+        }
+        Ok((Some(info), status)) => {
+            let detail = format!("{}, version {}, {:.1} ms", info.address, info.version, info.latency.as_secs_f64() * 1_000.0);
+            Diagnosis { what, well: true, mode: status.mode.to_owned(), detail, hint: None }
+        }
+        Err(error) => {
+            let hint = Some(error.hint().to_owned());
+            Diagnosis { what, well: false, mode: "qdrant".to_owned(), detail: error.to_string(), hint }
+        }
+    }
 }
 
 async fn embedder(config: &Config) -> (Diagnosis, Option<Generation>) {

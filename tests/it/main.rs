@@ -4,6 +4,7 @@
 mod contexts;
 mod contract;
 mod degraded_cache;
+mod degraded_vectors;
 mod delivery;
 mod environment;
 mod exec;
@@ -26,5 +27,7 @@ mod run;
 mod server;
 mod services;
 mod signals;
+#[path = "../standin/mod.rs"]
+mod standin;
 mod terminal;
 mod tidy;

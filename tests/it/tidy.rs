@@ -41,7 +41,7 @@ const LONG_FILES: &[(&str, &str)] = &[
 
 /// Who may name a library, and how its name appears in code.
 const OWNED: &[(&str, &[&str])] = &[
-    ("store", &["sqlx::", "qdrant_edge::", "qdrant_client::", "neo4rs::", "redis::"]),
+    ("store", &["sqlx::", "qdrant_edge::", "qdrant_client::", "tonic::", "neo4rs::", "redis::"]),
     ("http", &["axum::"]),
     ("embed", &["fastembed::"]),
     ("generate", &["minijinja::"]),

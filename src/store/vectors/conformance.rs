@@ -1,6 +1,12 @@
 //! One behaviour for every variant of [`Vectors`].
 
+use serde_json::Value;
+
 use super::*;
+
+#[cfg(feature = "qdrant-edge")]
+#[path = "../../../tests/standin/mod.rs"]
+mod standin;
 
 const DIMENSION: usize = 4;
 
@@ -37,6 +43,8 @@ async fn exercise(vectors: &Vectors) {
     filters_and_limits(vectors, &all).await;
     versions_and_deletion(vectors, points).await;
     bad_vectors_are_refused(vectors).await;
+    contents_are_told(vectors).await;
+    generations_are_switched_in_one_step(vectors).await;
 }
 
 async fn nearest_first_whatever_the_length(vectors: &Vectors, all: &Filter) {
@@ -97,6 +105,45 @@ async fn bad_vectors_are_refused(vectors: &Vectors) {
     assert!(matches!(vectors.search(Collection::CodePatterns, search).await, Err(VectorsError::NotFinite)));
 }
 
+async fn contents_are_told(vectors: &Vectors) {
+    let all = [
+        point(1, 6, 2, [3.0, -4.0, 0.1, 0.0], &[("language", Value::from("python")), ("success", Value::from(true))]),
+        point(2, 6, 1, [0.5, 0.5, 0.5, 0.5], &[]),
+    ];
+    vectors.upsert(Collection::SuccessPatterns, all.to_vec()).await.unwrap();
+    let contents = vectors.contents(Collection::SuccessPatterns, tenant(6)).await.unwrap();
+    assert_eq!(contents, all.iter().map(|point| (point.id, point.content())).collect());
+    assert_eq!(vectors.count(Collection::SuccessPatterns, tenant(6)).await.unwrap(), 2);
+    let others = [
+        Point { version: 3, ..all[0].clone() },
+        Point { vector: vec![3.0, -4.0, 0.2, 0.0], ..all[0].clone() },
+        Point { fields: BTreeMap::new(), ..all[0].clone() },
+    ];
+    assert!(others.iter().all(|other| other.content() != all[0].content()));
+}
+
+async fn generations_are_switched_in_one_step(vectors: &Vectors) {
+    let near = [1.0, 0.0, 0.0, 0.0];
+    let one = |id| vec![point(id, 7, 1, near, &[])];
+    vectors.upsert(Collection::CodePatterns, one(1)).await.unwrap();
+    let (_, old) = vectors.generations().await.unwrap();
+    let new = vectors.begin_generation().await.unwrap();
+    assert_eq!(vectors.generations().await.unwrap(), (vec![old, new], old));
+    vectors.upsert_into(new, Collection::CodePatterns, one(2)).await.unwrap();
+    assert_eq!(found(vectors, near, Filter::of(tenant(7)), None, 10).await, [1], "it does not serve yet");
+    assert!(vectors.drop_generation(old).await.is_err(), "what serves stays");
+    assert!(vectors.switch_generation(new + 1).await.is_err(), "what is not there does not serve");
+
+    vectors.switch_generation(new).await.unwrap();
+    assert_eq!(found(vectors, near, Filter::of(tenant(7)), None, 10).await, [2]);
+    vectors.upsert(Collection::CodePatterns, one(3)).await.unwrap();
+    vectors.drop_generation(old).await.unwrap();
+    vectors.drop_generation(old).await.unwrap();
+    assert_eq!(vectors.generations().await.unwrap(), (vec![new], new));
+    assert_eq!(found(vectors, near, Filter::of(tenant(7)), None, 10).await, [2, 3]);
+    assert!(vectors.upsert_into(old, Collection::CodePatterns, one(4)).await.is_err());
+}
+
 fn generation() -> Generation {
     Generation { model_id: "test/model-v1".to_owned(), dimension: DIMENSION }
 }
@@ -149,13 +196,28 @@ mod edge {
         let (vectors, _) = Vectors::open(directory.path(), &generation()).await;
         vectors.upsert(Collection::CodePatterns, vec![point(1, 1, 1, [1.0, 0.0, 0.0, 0.0], &[])]).await.unwrap();
         drop(vectors);
-        let shard = directory.path().join("test_model-v1").join(Collection::CodePatterns.name());
+        let shard = directory.path().join("test_model-v1/generation-1").join(Collection::CodePatterns.name());
         for entry in std::fs::read_dir(shard.join("segments")).unwrap() {
             std::fs::write(entry.unwrap().path().join("segment.json"), "{").unwrap();
         }
         let (vectors, status) = Vectors::open(directory.path(), &generation()).await;
         assert_eq!(status.mode, "qdrant-edge", "{status:?}");
         exercise(&vectors).await;
+    }
+
+    #[tokio::test]
+    async fn the_generation_that_serves_is_remembered_and_what_was_left_behind_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (vectors, _) = Vectors::open(directory.path(), &generation()).await;
+        let new = vectors.begin_generation().await.unwrap();
+        vectors.upsert_into(new, Collection::CodePatterns, vec![point(1, 1, 1, [1.0, 0.0, 0.0, 0.0], &[])]).await.unwrap();
+        vectors.switch_generation(new).await.unwrap();
+        vectors.flush().await.unwrap();
+        drop(vectors);
+        let (vectors, _) = Vectors::open(directory.path(), &generation()).await;
+        assert_eq!(vectors.generations().await.unwrap(), (vec![new], new));
+        assert_eq!(found(&vectors, [1.0, 0.0, 0.0, 0.0], Filter::of(tenant(1)), None, 10).await, [1]);
+        assert!(!directory.path().join("test_model-v1/generation-1").exists());
     }
 
     #[tokio::test]
@@ -167,5 +229,100 @@ mod edge {
         let (vectors, status) = Vectors::open(directory.path(), &other).await;
         assert_eq!((status.mode, vectors.dimension()), ("qdrant-edge", 2));
         assert!(vectors.versions(Collection::CodePatterns, tenant(1)).await.unwrap().is_empty());
+    }
+}
+
+/// Against a server: the stand-in always, a real one where one is named.
+#[cfg(feature = "qdrant-edge")]
+mod server {
+    use super::standin::StandIn;
+    use super::*;
+    use crate::config::{Config, VectorsServer};
+    use crate::store::breaker::Position;
+    use crate::store::testing;
+
+    const THRESHOLDS: Thresholds = Thresholds { failures: 3, open: Duration::from_mins(1) };
+
+    fn settings(url: &str, key: &str) -> VectorsServer {
+        let flags = [("vectors.url", url.into()), ("vectors.api_key", key.into())];
+        Config::load(&flags).unwrap().vectors.unwrap()
+    }
+
+    /// A model of each test's own, for tests share a real server.
+    fn own() -> Generation {
+        Generation { model_id: format!("test/{}", Uuid::now_v7()), dimension: DIMENSION }
+    }
+
+    fn connected(url: &str, key: &str, generation: &Generation) -> Vectors {
+        Vectors::server(&settings(url, key), generation, THRESHOLDS).unwrap().0
+    }
+
+    fn standin(server: &StandIn, generation: &Generation) -> Vectors {
+        connected(&format!("http://{}", server.address()), "", generation)
+    }
+
+    #[tokio::test]
+    async fn the_standin_conforms() {
+        exercise(&standin(&StandIn::start(None), &own())).await;
+    }
+
+    #[tokio::test]
+    async fn a_real_server_conforms() {
+        // No package of the server exists for the machines that test by default.
+        let Some(url) = testing::server_that_may_lack("SPECWAVE_TEST_QDRANT_URL") else { return };
+        let vectors = connected(&url, &testing::detail("SPECWAVE_TEST_QDRANT_API_KEY"), &own());
+        exercise(&vectors).await;
+        assert!(!vectors.info().await.unwrap().unwrap().version.is_empty());
+    }
+
+    #[tokio::test]
+    async fn processes_that_start_at_once_share_one_set_of_collections() {
+        let (server, generation) = (StandIn::start(None), own());
+        let all: Vec<Vectors> = (0..4).map(|_| standin(&server, &generation)).collect();
+        let write = async |number: u128| {
+            let vectors = &all[usize::try_from(number).unwrap()];
+            vectors.upsert(Collection::CodePatterns, vec![point(number, 1, 1, [1.0, 0.0, 0.0, 0.0], &[])]).await.unwrap();
+        };
+        tokio::join!(write(0), write(1), write(2), write(3));
+        for vectors in &all {
+            assert_eq!(found(vectors, [1.0, 0.0, 0.0, 0.0], Filter::of(tenant(1)), None, 10).await, [0, 1, 2, 3]);
+            assert_eq!(vectors.generations().await.unwrap(), (vec![1], 1));
+        }
+        all[0].begin_generation().await.unwrap();
+        all[0].switch_generation(2).await.unwrap();
+        assert_eq!(found(&all[1], [1.0, 0.0, 0.0, 0.0], Filter::of(tenant(1)), None, 10).await, [0_u128; 0], "all follow the switch");
+    }
+
+    #[tokio::test]
+    async fn a_key_is_carried_and_a_wrong_one_is_an_outage_that_names_itself() {
+        let server = StandIn::start(Some("right-key"));
+        let (url, generation) = (format!("http://{}", server.address()), own());
+        exercise(&connected(&url, "right-key", &generation)).await;
+        let vectors = connected(&url, "wrong-key", &generation);
+        let error = vectors.count(Collection::CodePatterns, tenant(1)).await.unwrap_err().to_string();
+        assert!(error.contains("Invalid API key") && !error.contains("wrong-key"), "{error}");
+        assert!(!format!("{vectors:?}").contains("wrong-key"));
+        assert_eq!(vectors.breaker().unwrap().outages().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_told_at_once_and_after_three_calls_not_asked_any_more() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let vectors = connected(&format!("http://{free}"), "", &own());
+        for _ in 0..3 {
+            let error = vectors.count(Collection::CodePatterns, tenant(1)).await.unwrap_err();
+            assert!(matches!(error, VectorsError::Engine { .. }), "{error}");
+        }
+        let error = vectors.count(Collection::CodePatterns, tenant(1)).await.unwrap_err();
+        assert!(matches!(error, VectorsError::LeftAlone { .. }), "{error}");
+        assert_eq!((vectors.breaker().unwrap().position(), vectors.failures()), (Position::Open, 3));
+    }
+
+    #[tokio::test]
+    async fn addresses_that_are_none_are_refused() {
+        for url in ["localhost:6334", "grpc://localhost", "http://user:secret@localhost:6334", "http://"] {
+            let result = Vectors::server(&settings(url, ""), &own(), THRESHOLDS);
+            assert!(matches!(&result, Err(VectorsError::Address { reason }) if !reason.contains("secret")), "{url}: {result:?}");
+        }
     }
 }

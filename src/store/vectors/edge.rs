@@ -1,38 +1,32 @@
-//! Qdrant Edge: the engine of Qdrant in process, one shard for each collection, below one locked directory.
+//! Qdrant Edge: the engine of Qdrant in process.
 //!
 //! Its calls block and know no deadline, so they run on blocking threads under ours. It is a projection: a shard that does
 //! not open, or whose log has grown too long, is thrown away and filled again from PostgreSQL.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use qdrant_edge::{
-    Condition, CreateIndex, DEFAULT_VECTOR_NAME, Distance, EdgeConfig, EdgeConfigBuilder, EdgeShard, EdgeVectorParamsBuilder,
-    FieldCondition, FieldIndexOperations, Filter as EdgeFilter, JsonPath, Match, NamedQuery, Payload, PayloadFieldSchema,
-    PayloadSchemaType, PointId, PointInsertOperations, PointOperations, PointStruct, QueryEnum, ScrollRequest, SearchRequest,
-    UpdateOperation, ValueVariants, WalOptions, WithPayloadInterface, WithVector,
+    Condition, CountRequest, EdgeShard, FieldCondition, Filter as EdgeFilter, JsonPath, Match, NamedQuery, Payload, PointId,
+    PointInsertOperations, PointOperations, PointStruct, QueryEnum, Record, ScrollRequest, SearchRequest, UpdateOperation, ValueVariants,
+    VectorStructInternal, WithPayloadInterface, WithVector,
 };
-use rustix::fs::{FlockOperation, flock};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Collection, Filter, Hit, NoShard, Point, SEARCH_MS_MAX, Search, VectorsError, WRITE_SECS_MAX, within};
+use super::edge_shards::{Opened, Shards};
+use super::point::FIELDS;
+use super::{At, Collection, Content, Filter, Hit, NoShard, Point, SEARCH_MS_MAX, Search, VectorsError, WRITE_SECS_MAX, within};
 use crate::model::OrganizationId;
 
-const LOCK: &str = "lock";
-const CONFIG: &str = "edge_config.json";
-const TENANT: &str = "tenant";
+pub(super) const TENANT: &str = "tenant";
 const VERSION: &str = "version";
-/// The engine's log is preallocated in pieces of this size; one batch of points must fit.
-const LOG_PIECE_BYTES: usize = 4 * 1024 * 1024;
-/// The engine never cuts its log; beyond this the shard is made anew at the next opening.
-const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Points that are listed in one step.
 const PAGE_POINTS: usize = 10_000;
+/// Building the index of many points takes long: 30 s were measured for 100,000.
+const OPTIMIZE_DEADLINE: Duration = Duration::from_mins(10);
 
 /// The shards of all collections; clones share them, and the last one, or the last call, gives up the lock.
 #[derive(Debug, Clone)]
@@ -41,37 +35,10 @@ pub struct Edge {
     shards: Arc<Shards>,
 }
 
-#[derive(Debug)]
-struct Shards {
-    by_collection: BTreeMap<Collection, RwLock<EdgeShard>>,
-    /// Given up after the shards, for fields are dropped in their order.
-    _lock: File,
-}
-
-impl Drop for Shards {
-    /// The engine flushes on drop and panics when it cannot (a full disk); what is lost comes back with the next catch-up.
-    fn drop(&mut self) {
-        for (collection, shard) in std::mem::take(&mut self.by_collection) {
-            if catch_unwind(AssertUnwindSafe(|| drop(shard))).is_err() {
-                tracing::warn!(collection = collection.name(), "vectors not flushed; the next start fetches them from PostgreSQL again");
-            }
-        }
-    }
-}
-
 impl Edge {
     /// Locks the directory, opens its shards, and makes those that are not there or do not open.
     pub(super) async fn open(directory: PathBuf, dimension: usize) -> Result<Self, NoShard> {
-        let call = move || {
-            let lock = lock(&directory)?;
-            let open = |collection: Collection| {
-                let shard = open_shard(&directory.join(collection.name()), dimension)
-                    .map_err(|reason| (format!("the shard in {} does not open: {reason}", directory.display()), None))?;
-                Ok((collection, RwLock::new(shard)))
-            };
-            let by_collection = Collection::ALL.into_iter().map(open).collect::<Result<BTreeMap<_, _>, NoShard>>()?;
-            Ok(Self { dimension, shards: Arc::new(Shards { by_collection, _lock: lock }) })
-        };
+        let call = move || Ok(Self { dimension, shards: Arc::new(Shards::open(directory, dimension)?) });
         tokio::task::spawn_blocking(call).await.unwrap_or_else(|panic| Err((format!("the engine does not start: {panic}"), None)))
     }
 
@@ -79,8 +46,8 @@ impl Edge {
         self.dimension
     }
 
-    pub(super) async fn upsert(&self, collection: Collection, points: Vec<Point>) -> Result<(), VectorsError> {
-        self.write("writing vectors", collection, move |shard| {
+    pub(super) async fn upsert(&self, at: At, collection: Collection, points: Vec<Point>) -> Result<(), VectorsError> {
+        self.write("writing vectors", at, collection, move |shard| {
             let ids: Vec<PointId> = points.iter().map(|point| PointId::Uuid(point.id)).collect();
             let mut there = BTreeMap::new();
             for record in shard.retrieve(&ids, Some(only(VERSION)), Some(WithVector::Bool(false))).map_err(text)? {
@@ -100,7 +67,7 @@ impl Edge {
     }
 
     pub(super) async fn delete(&self, collection: Collection, tenant: OrganizationId, ids: Vec<Uuid>) -> Result<(), VectorsError> {
-        self.write("deleting vectors", collection, move |shard| {
+        self.write("deleting vectors", At::Active, collection, move |shard| {
             let ids: Vec<PointId> = ids.into_iter().map(PointId::Uuid).collect();
             let found = shard.retrieve(&ids, Some(only(TENANT)), Some(WithVector::Bool(false))).map_err(text)?;
             let own = Value::from(tenant.to_string());
@@ -133,24 +100,54 @@ impl Edge {
         .await
     }
 
+    pub(super) async fn count(&self, collection: Collection, tenant: OrganizationId) -> Result<u64, VectorsError> {
+        self.read("counting vectors", Duration::from_millis(SEARCH_MS_MAX), collection, move |shard| {
+            let request = CountRequest { filter: Some(conditions(&Filter::of(tenant))), exact: true };
+            Ok(shard.count(request).map_err(text)? as u64)
+        })
+        .await
+    }
+
     pub(super) async fn versions(&self, collection: Collection, tenant: OrganizationId) -> Result<BTreeMap<Uuid, i64>, VectorsError> {
+        self.list(collection, tenant, false, |record| id_and_version(record.id, record.payload.as_ref())).await
+    }
+
+    pub(super) async fn contents(&self, collection: Collection, tenant: OrganizationId) -> Result<BTreeMap<Uuid, Content>, VectorsError> {
+        self.list(collection, tenant, true, move |record| {
+            let (id, version) = id_and_version(record.id, record.payload.as_ref())?;
+            let payload = &record.payload.as_ref()?.0;
+            let fields = FIELDS.into_iter().filter_map(|field| Some((field, payload.get(field)?.clone()))).collect();
+            let Some(VectorStructInternal::Single(vector)) = record.vector.clone() else { return None };
+            Some((id, Point { id, tenant, version, vector, fields }.content()))
+        })
+        .await
+    }
+
+    /// What of every point of that tenant is asked for, page by page.
+    async fn list<T: Send + 'static>(
+        &self,
+        collection: Collection,
+        tenant: OrganizationId,
+        vectors: bool,
+        of: impl Fn(&Record) -> Option<(Uuid, T)> + Send + 'static,
+    ) -> Result<BTreeMap<Uuid, T>, VectorsError> {
         self.read("listing vectors", Duration::from_secs(WRITE_SECS_MAX), collection, move |shard| {
-            let mut versions = BTreeMap::new();
+            let mut listed = BTreeMap::new();
             let mut offset = None;
             loop {
                 let request = ScrollRequest {
                     offset,
                     limit: Some(PAGE_POINTS),
                     filter: Some(conditions(&Filter::of(tenant))),
-                    with_payload: Some(only(VERSION)),
-                    with_vector: WithVector::Bool(false),
+                    with_payload: Some(if vectors { WithPayloadInterface::Bool(true) } else { only(VERSION) }),
+                    with_vector: WithVector::Bool(vectors),
                     order_by: None,
                 };
                 let (records, next) = shard.scroll(request).map_err(text)?;
-                versions.extend(records.iter().filter_map(|record| id_and_version(record.id, record.payload.as_ref())));
+                listed.extend(records.iter().filter_map(&of));
                 match next {
                     Some(next) => offset = Some(next),
-                    None => return Ok(versions),
+                    None => return Ok(listed),
                 }
             }
         })
@@ -159,13 +156,47 @@ impl Edge {
 
     pub(super) async fn flush(&self) -> Result<(), VectorsError> {
         for collection in Collection::ALL {
-            self.write("flushing vectors", collection, |shard| {
+            self.write("flushing vectors", At::Active, collection, |shard| {
                 shard.flush();
                 Ok(())
             })
             .await?;
         }
         Ok(())
+    }
+
+    pub(super) async fn optimize(&self) -> Result<(), VectorsError> {
+        for collection in Collection::ALL {
+            self.read("building the index of vectors", OPTIMIZE_DEADLINE, collection, |shard| shard.optimize().map_err(text)).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn generations(&self) -> (Vec<u32>, u32) {
+        self.shards.generations()
+    }
+
+    pub(super) async fn begin_generation(&self) -> Result<u32, VectorsError> {
+        self.upkeep("beginning a generation of vectors", Shards::begin).await
+    }
+
+    pub(super) async fn switch_generation(&self, number: u32) -> Result<(), VectorsError> {
+        let switched = self.upkeep("switching the generation of vectors", move |shards| shards.switch(number)).await?;
+        if switched { Ok(()) } else { Err(VectorsError::NoGeneration { number }) }
+    }
+
+    pub(super) async fn drop_generation(&self, number: u32) -> Result<(), VectorsError> {
+        let removed = self.upkeep("removing a generation of vectors", move |shards| shards.remove(number)).await?;
+        if removed { Ok(()) } else { Err(VectorsError::Serving { number }) }
+    }
+
+    async fn upkeep<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        call: impl FnOnce(&Shards) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, VectorsError> {
+        let shards = Arc::clone(&self.shards);
+        within(action, Duration::from_secs(WRITE_SECS_MAX), move || call(&shards)).await
     }
 
     async fn read<T: Send + 'static>(
@@ -176,73 +207,32 @@ impl Edge {
         call: impl FnOnce(&EdgeShard) -> Result<T, String> + Send + 'static,
     ) -> Result<T, VectorsError> {
         let shards = Arc::clone(&self.shards);
-        within(action, deadline, move || call(&shards.by_collection[&collection].read().unwrap_or_else(PoisonError::into_inner))).await
+        let call = move || {
+            let opened = generation(&shards, At::Active)?;
+            call(&opened.by_collection[&collection].read().unwrap_or_else(PoisonError::into_inner))
+        };
+        within(action, deadline, call).await
     }
 
     /// One writer at a time, and no reader beside it: the engine's flush panics when somebody else is at work.
     async fn write(
         &self,
         action: &'static str,
+        at: At,
         collection: Collection,
         call: impl FnOnce(&EdgeShard) -> Result<(), String> + Send + 'static,
     ) -> Result<(), VectorsError> {
         let shards = Arc::clone(&self.shards);
-        let call = move || call(&shards.by_collection[&collection].write().unwrap_or_else(PoisonError::into_inner));
+        let call = move || {
+            let opened = generation(&shards, at)?;
+            call(&opened.by_collection[&collection].write().unwrap_or_else(PoisonError::into_inner))
+        };
         within(action, Duration::from_secs(WRITE_SECS_MAX), call).await
     }
 }
 
-/// Takes the directory for this process, or says who cannot have it.
-fn lock(directory: &Path) -> Result<File, NoShard> {
-    let refused = |error: std::io::Error| (format!("{} cannot be used: {error}", directory.display()), None);
-    fs::create_dir_all(directory).map_err(refused)?;
-    let lock = File::options().create(true).truncate(false).write(true).open(directory.join(LOCK)).map_err(refused)?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(lock),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            Err((format!("another process holds {}; this one compares every vector", directory.display()), None))
-        }
-        Err(error) => Err(refused(error.into())),
-    }
-}
-
-/// Opens a shard; one that is not usable any more is made anew.
-fn open_shard(directory: &Path, dimension: usize) -> Result<EdgeShard, String> {
-    if directory.join(CONFIG).exists() && log_bytes(directory) <= LOG_BYTES_MAX {
-        match guarded(|| EdgeShard::load(directory, Some(config(dimension)))) {
-            Ok(shard) => return Ok(shard),
-            Err(reason) => {
-                tracing::warn!(directory = %directory.display(), reason, "shard thrown away, to be filled again from PostgreSQL");
-            }
-        }
-    }
-    if directory.exists() {
-        fs::remove_dir_all(directory).map_err(text)?;
-    }
-    fs::create_dir_all(directory).map_err(text)?;
-    let shard = guarded(|| EdgeShard::new(directory, config(dimension)))?;
-    let index = CreateIndex { field_name: path(TENANT), field_schema: Some(PayloadFieldSchema::FieldType(PayloadSchemaType::Keyword)) };
-    shard.update(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(index))).map_err(text)?;
-    Ok(shard)
-}
-
-fn config(dimension: usize) -> EdgeConfig {
-    let log = WalOptions { segment_capacity: LOG_PIECE_BYTES, ..WalOptions::default() };
-    let vector = EdgeVectorParamsBuilder::new(dimension, Distance::Cosine).build();
-    EdgeConfigBuilder::new().vector(DEFAULT_VECTOR_NAME, vector).wal_options(log).build()
-}
-
-fn log_bytes(directory: &Path) -> u64 {
-    let entries = fs::read_dir(directory.join("wal")).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
-}
-
-/// The engine panics on some damaged files.
-fn guarded<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(done) => done.map_err(text),
-        Err(_) => Err("the engine panicked on it".to_owned()),
-    }
+fn generation(shards: &Shards, at: At) -> Result<Arc<Opened>, String> {
+    shards.at(at).map_err(|number| format!("there is no generation {number}"))
 }
 
 fn stored(point: Point) -> PointStruct {
@@ -277,10 +267,10 @@ fn only(field: &str) -> WithPayloadInterface {
     WithPayloadInterface::Fields(vec![path(field)])
 }
 
-fn path(field: &str) -> JsonPath {
+pub(super) fn path(field: &str) -> JsonPath {
     field.parse().expect("the names of fields are plain words")
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }

@@ -1,13 +1,12 @@
 //! Every vector is compared with the query: exact, in memory, linear in the number of points.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Collection, Hit, Point, SEARCH_MS_MAX, Search, VectorsError, within};
-use crate::embed::normalise;
+use super::{At, Collection, Content, Hit, Point, SEARCH_MS_MAX, Search, VectorsError, point, within};
 use crate::model::OrganizationId;
 
 type Points = HashMap<Collection, BTreeMap<Uuid, Point>>;
@@ -16,58 +15,130 @@ type Points = HashMap<Collection, BTreeMap<Uuid, Point>>;
 #[derive(Debug, Clone)]
 pub struct Exact {
     dimension: usize,
-    points: Arc<RwLock<Points>>,
+    generations: Arc<RwLock<Generations>>,
+}
+
+#[derive(Debug)]
+struct Generations {
+    active: u32,
+    by_number: BTreeMap<u32, Points>,
+}
+
+impl Generations {
+    fn number(&self, at: At) -> u32 {
+        match at {
+            At::Active => self.active,
+            At::Numbered(number) => number,
+        }
+    }
 }
 
 impl Exact {
     pub(super) fn new(dimension: usize) -> Self {
-        Self { dimension, points: Arc::default() }
+        let generations = Generations { active: 1, by_number: BTreeMap::from([(1, Points::default())]) };
+        Self { dimension, generations: Arc::new(RwLock::new(generations)) }
     }
 
     pub(super) fn dimension(&self) -> usize {
         self.dimension
     }
 
-    pub(super) fn upsert(&self, collection: Collection, points: Vec<Point>) {
-        let mut all = self.points.write().unwrap_or_else(PoisonError::into_inner);
-        let kept = all.entry(collection).or_default();
-        for mut point in points {
-            if kept.get(&point.id).is_none_or(|old| old.version < point.version) {
-                normalise(&mut point.vector);
-                kept.insert(point.id, point);
+    pub(super) fn upsert(&self, at: At, collection: Collection, points: Vec<Point>) -> Result<(), VectorsError> {
+        self.change(at, collection, |kept| {
+            for point in points {
+                if kept.get(&point.id).is_none_or(|old| old.version < point.version) {
+                    kept.insert(point.id, point);
+                }
             }
-        }
+        })
     }
 
-    pub(super) fn delete(&self, collection: Collection, tenant: OrganizationId, ids: &[Uuid]) {
-        let mut all = self.points.write().unwrap_or_else(PoisonError::into_inner);
-        let kept = all.entry(collection).or_default();
-        for id in ids {
-            if kept.get(id).is_some_and(|point| point.tenant == tenant) {
-                kept.remove(id);
+    pub(super) fn delete(&self, collection: Collection, tenant: OrganizationId, ids: &[Uuid]) -> Result<(), VectorsError> {
+        self.change(At::Active, collection, |kept| {
+            for id in ids {
+                if kept.get(id).is_some_and(|point| point.tenant == tenant) {
+                    kept.remove(id);
+                }
             }
-        }
+        })
     }
 
     pub(super) async fn search(&self, collection: Collection, search: Search) -> Result<Vec<Hit>, VectorsError> {
-        let points = Arc::clone(&self.points);
+        let generations = Arc::clone(&self.generations);
         let call = move || {
-            let all = points.read().unwrap_or_else(PoisonError::into_inner);
-            Ok(all.get(&collection).map(|points| nearest(points, search)).unwrap_or_default())
+            let generations = generations.read().unwrap_or_else(PoisonError::into_inner);
+            let points = generations.by_number.get(&generations.active).and_then(|points| points.get(&collection));
+            Ok(points.map(|points| nearest(points, search)).unwrap_or_default())
         };
         within("comparing vectors", Duration::from_millis(SEARCH_MS_MAX), call).await
     }
 
-    pub(super) fn versions(&self, collection: Collection, tenant: OrganizationId) -> BTreeMap<Uuid, i64> {
-        let all = self.points.read().unwrap_or_else(PoisonError::into_inner);
-        let kept = all.get(&collection).into_iter().flatten();
-        kept.filter(|(_, point)| point.tenant == tenant).map(|(id, point)| (*id, point.version)).collect()
+    pub(super) fn versions(&self, collection: Collection, tenant: OrganizationId) -> Result<BTreeMap<Uuid, i64>, VectorsError> {
+        self.each(collection, tenant, |point| point.version)
+    }
+
+    pub(super) fn contents(&self, collection: Collection, tenant: OrganizationId) -> Result<BTreeMap<Uuid, Content>, VectorsError> {
+        self.each(collection, tenant, Point::content)
+    }
+
+    pub(super) fn generations(&self) -> (Vec<u32>, u32) {
+        let generations = self.read();
+        (generations.by_number.keys().copied().collect(), generations.active)
+    }
+
+    pub(super) fn begin_generation(&self) -> u32 {
+        let mut generations = self.write();
+        let number = generations.by_number.keys().max().copied().unwrap_or(0) + 1;
+        generations.by_number.insert(number, Points::default());
+        number
+    }
+
+    pub(super) fn switch_generation(&self, number: u32) -> Result<(), VectorsError> {
+        let mut generations = self.write();
+        if !generations.by_number.contains_key(&number) {
+            return Err(VectorsError::NoGeneration { number });
+        }
+        generations.active = number;
+        Ok(())
+    }
+
+    pub(super) fn drop_generation(&self, number: u32) -> Result<(), VectorsError> {
+        let mut generations = self.write();
+        if generations.active == number {
+            return Err(VectorsError::Serving { number });
+        }
+        generations.by_number.remove(&number);
+        Ok(())
+    }
+
+    fn each<T>(&self, collection: Collection, tenant: OrganizationId, of: fn(&Point) -> T) -> Result<BTreeMap<Uuid, T>, VectorsError> {
+        let generations = self.read();
+        let number = generations.active;
+        let points = generations.by_number.get(&number).ok_or(VectorsError::NoGeneration { number })?;
+        let kept = points.get(&collection).into_iter().flatten();
+        Ok(kept.filter(|(_, point)| point.tenant == tenant).map(|(id, point)| (*id, of(point))).collect())
+    }
+
+    fn change(&self, at: At, collection: Collection, change: impl FnOnce(&mut BTreeMap<Uuid, Point>)) -> Result<(), VectorsError> {
+        let mut generations = self.write();
+        let number = generations.number(at);
+        let points = generations.by_number.get_mut(&number).ok_or(VectorsError::NoGeneration { number })?;
+        change(points.entry(collection).or_default());
+        Ok(())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Generations> {
+        self.generations.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Generations> {
+        self.generations.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn nearest(points: &BTreeMap<Uuid, Point>, search: Search) -> Vec<Hit> {
-    let Search { mut vector, filter, threshold, limit } = search;
-    normalise(&mut vector);
+    let Search { vector, filter, threshold, limit } = search;
+    let vector = point::normalised(&vector);
     let passes = |point: &&Point| {
         point.tenant == filter.tenant && filter.fields.iter().all(|(field, value)| point.fields.get(field).is_some_and(|own| own == value))
     };

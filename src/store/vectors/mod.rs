@@ -1,18 +1,27 @@
 //! Vectors of patterns and what is nearest to a query: a projection of PostgreSQL's rows, which can be dropped at any time.
 //!
-//! Called by `learning`. A closed enum: Qdrant Edge in process, or an exact comparison with every vector where Edge was not
-//! built in or another process holds the shard. The conformance suite below holds all variants to one behaviour. It never
-//! embeds text and never decides what is similar enough.
+//! Called by `learning` and the projection. A closed enum: a Qdrant server, Qdrant Edge in process, or an exact comparison with every
+//! vector where Edge was not built in or another process holds the shard. The conformance suite below holds all variants to one
+//! behaviour. It never embeds text and never decides what is similar enough.
 //!
-//! **Several processes.** A shard belongs to one process, which holds an OS lock on its directory. Every other process
-//! compares exactly, over its own copy of the rows: nothing to clean up after a `kill -9`, the same answers, and no waiting.
-//! What each of them lacks is found by [`Vectors::versions`] and fetched from PostgreSQL, so a row that another process
+//! **Several processes.** A server is everybody's. A shard in process belongs to one, which holds an OS lock on its directory; every
+//! other process compares exactly, over its own copy of the rows: nothing to clean up after a `kill -9`, the same answers, and no
+//! waiting. What each of them lacks is found by [`Vectors::versions`] and fetched from PostgreSQL, so a row that another process
 //! learned, or one that a crash lost, arrives with the next catch-up.
+//!
+//! **Generations.** The collections of one embedder exist in numbered generations, of which one serves. `rebuild` fills a new one
+//! beside it, switches in one step and drops the old one, so searches never meet a half-filled store.
 
+mod error;
 mod exact;
+mod point;
+mod qdrant;
+mod qdrant_forms;
 
 #[cfg(feature = "qdrant-edge")]
 mod edge;
+#[cfg(feature = "qdrant-edge")]
+mod edge_shards;
 
 #[cfg(test)]
 mod conformance;
@@ -21,25 +30,29 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
 use uuid::Uuid;
 
-use crate::model::{OrganizationId, PatternKind};
-use crate::store::postgres::pattern_vectors::VectorRow;
+pub use error::VectorsError;
+pub use point::{Collection, Content, Filter, Generation, Hit, Point, Search};
+
+use crate::config::VectorsServer;
+use crate::model::OrganizationId;
+use crate::store::breaker::{Breaker, Thresholds};
 
 /// A search that takes longer is given up.
 const SEARCH_MS_MAX: u64 = 500;
-/// A write of one batch that takes longer is given up.
-#[cfg(feature = "qdrant-edge")]
+/// A write of one batch, or a step of upkeep, that takes longer is given up.
 const WRITE_SECS_MAX: u64 = 30;
 /// Most hits of one search.
 pub const LIMIT_MAX: usize = 1_000;
-/// Points that go into a store together; bounds the size of a log record.
+/// Points that go into a store together; bounds the size of a log record and of a message.
 const BATCH_POINTS: usize = 256;
 
 /// Where the vectors of one embedder are.
 #[derive(Debug, Clone)]
 pub enum Vectors {
+    /// A Qdrant server, which other processes use too.
+    Qdrant(qdrant::Qdrant),
     /// Qdrant Edge: an engine in process, on disk.
     #[cfg(feature = "qdrant-edge")]
     Edge(edge::Edge),
@@ -50,7 +63,7 @@ pub enum Vectors {
 /// Which store serves and why: a line of `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// `qdrant-edge` or `exact`.
+    /// `qdrant`, `qdrant-edge` or `exact`.
     pub mode: &'static str,
     /// Why, in a phrase.
     pub reason: String,
@@ -58,194 +71,32 @@ pub struct Status {
     pub hint: Option<String>,
 }
 
-/// The collections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Collection {
-    /// Units of work and how they were planned.
-    TaskEmbeddings,
-    /// Code that passed its checks, or failed them.
-    CodePatterns,
-    /// Whole plans that were finished.
-    SuccessPatterns,
-}
-
-impl Collection {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::TaskEmbeddings, Self::CodePatterns, Self::SuccessPatterns];
-
-    /// Its name in every store.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::TaskEmbeddings => "task_embeddings",
-            Self::CodePatterns => "code_patterns",
-            Self::SuccessPatterns => "success_patterns",
-        }
-    }
-
-    /// Where patterns of that kind go.
-    pub fn of(kind: PatternKind) -> Self {
-        match kind {
-            PatternKind::Task => Self::TaskEmbeddings,
-            PatternKind::Code => Self::CodePatterns,
-            PatternKind::Sequence => Self::SuccessPatterns,
-        }
-    }
-}
-
-/// The vectors of one embedder; those of another one are another generation, in other collections.
+/// What `doctor` shows of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Generation {
-    /// The embedder's model id.
-    pub model_id: String,
-    /// Numbers in a vector.
-    pub dimension: usize,
+pub struct Info {
+    /// Where it is.
+    pub address: String,
+    /// Its version.
+    pub version: String,
+    /// How long one empty call took.
+    pub latency: Duration,
 }
 
-/// A vector and what can be asked of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Point {
-    /// The pattern's id (UUIDv5), the same on every write.
-    pub id: Uuid,
-    /// Whose it is.
-    pub tenant: OrganizationId,
-    /// The row's version; an older one never replaces a newer one.
-    pub version: i64,
-    /// The vector.
-    pub vector: Vec<f32>,
-    /// Fields that filters may name.
-    pub fields: BTreeMap<&'static str, Value>,
-}
-
-impl Point {
-    /// What a row of PostgreSQL says, as a point of that tenant.
-    pub fn of(row: VectorRow, tenant: OrganizationId) -> Self {
-        let fields = BTreeMap::from([
-            ("language", Value::from(row.language)),
-            ("framework", Value::from(row.framework)),
-            ("unit_type", Value::from(row.unit_type)),
-            ("spec_type", Value::from(row.spec_type)),
-            ("success", Value::from(row.success)),
-        ]);
-        Self { id: row.id.0, tenant, version: row.version, vector: row.vector, fields }
-    }
-}
-
-/// What a hit must be. It always names the tenant: there is no other way to make one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Filter {
-    tenant: OrganizationId,
-    fields: BTreeMap<&'static str, Value>,
-}
-
-impl Filter {
-    /// Everything of that tenant.
-    pub fn of(tenant: OrganizationId) -> Self {
-        Self { tenant, fields: BTreeMap::new() }
-    }
-
-    /// Only points of that unit type.
-    #[must_use]
-    pub fn unit_type(self, unit_type: &str) -> Self {
-        self.with("unit_type", Value::from(unit_type))
-    }
-
-    /// Only points of that language.
-    #[must_use]
-    pub fn language(self, language: &str) -> Self {
-        self.with("language", Value::from(language))
-    }
-
-    /// Only points of that framework.
-    #[must_use]
-    pub fn framework(self, framework: &str) -> Self {
-        self.with("framework", Value::from(framework))
-    }
-
-    /// Only points from specifications of that format.
-    #[must_use]
-    pub fn spec_type(self, spec_type: &str) -> Self {
-        self.with("spec_type", Value::from(spec_type))
-    }
-
-    /// Only what worked, or only what failed.
-    #[must_use]
-    pub fn success(self, success: bool) -> Self {
-        self.with("success", Value::from(success))
-    }
-
-    fn with(mut self, field: &'static str, value: Value) -> Self {
-        self.fields.insert(field, value);
-        self
-    }
-}
-
-/// A search in one collection.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Search {
-    /// What to be near to.
-    pub vector: Vec<f32>,
-    /// What a hit must be.
-    pub filter: Filter,
-    /// The least score; none shows everything.
-    pub threshold: Option<f32>,
-    /// Most hits, at most [`LIMIT_MAX`].
-    pub limit: usize,
-}
-
-/// A point found.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Hit {
-    /// The pattern's id.
-    pub id: Uuid,
-    /// Cosine similarity, -1 to 1.
-    pub score: f32,
-}
-
-/// What can go wrong. None of it loses a fact: the rows are in PostgreSQL.
-#[derive(Debug, thiserror::Error)]
-pub enum VectorsError {
-    /// A vector of another length than the collection's.
-    #[error("a vector of {found} numbers was given to collections of {expected}")]
-    Dimension {
-        /// The collection's.
-        expected: usize,
-        /// The vector's.
-        found: usize,
-    },
-    /// A vector holds a number that is none.
-    #[error("a vector holds a number that is not finite")]
-    NotFinite,
-    /// The deadline passed.
-    #[error("{action} took more than {} ms", within.as_millis())]
-    Deadline {
-        /// What was done.
-        action: &'static str,
-        /// The deadline.
-        within: Duration,
-    },
-    /// The engine failed.
-    #[error("{action} failed: {reason}")]
-    Engine {
-        /// What was done.
-        action: &'static str,
-        /// What it said.
-        reason: String,
-    },
-}
-
-impl VectorsError {
-    /// True when the same call may well succeed later.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Deadline { .. })
-    }
+/// Which generation a call is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// The one that serves when the call is made.
+    Active,
+    /// That one.
+    Numbered(u32),
 }
 
 impl Vectors {
-    /// Opens the collections of a generation below `directory` (`DATA_DIR/vectors`) and says which store serves. Never fails:
+    /// Opens the collections of an embedder below `directory` (`DATA_DIR/vectors`) and says which store serves. Never fails:
     /// where the shard cannot be had (another process holds it, the disk refuses it, it was not built in), it starts as an
     /// empty exact store, to be filled from PostgreSQL like any other.
     pub async fn open(directory: &Path, generation: &Generation) -> (Self, Status) {
-        match open_edge(directory.join(safe_name(&generation.model_id)), generation.dimension).await {
+        match open_edge(directory.join(generation.safe_name()), generation.dimension).await {
             Ok((vectors, reason)) => (vectors, Status { mode: "qdrant-edge", reason, hint: None }),
             Err((reason, hint)) => {
                 (Self::Exact(exact::Exact::new(generation.dimension)), Status { mode: "exact", reason, hint: hint.map(str::to_owned) })
@@ -253,22 +104,70 @@ impl Vectors {
         }
     }
 
+    /// The collections of an embedder in a server. It is not asked yet: one that is down delays nobody, and serves as soon as it is there.
+    pub fn server(settings: &VectorsServer, generation: &Generation, thresholds: Thresholds) -> Result<(Self, Status), VectorsError> {
+        let qdrant = qdrant::Qdrant::new(settings, generation, thresholds)?;
+        let status = Status { mode: "qdrant", reason: qdrant.address().to_owned(), hint: None };
+        Ok((Self::Qdrant(qdrant), status))
+    }
+
     /// An empty exact store, for tests and for who wants no disk.
     pub fn exact(dimension: usize) -> Self {
         Self::Exact(exact::Exact::new(dimension))
     }
 
+    /// True for a server: whoever changes a pattern, or the projection, brings it there for everybody.
+    pub fn shared(&self) -> bool {
+        matches!(self, Self::Qdrant(_))
+    }
+
+    /// Calls that a server has failed so far. While the number stands still, what was compared with it still holds.
+    pub fn failures(&self) -> u64 {
+        if let Self::Qdrant(qdrant) = self { qdrant.failures() } else { 0 }
+    }
+
+    /// The breaker in front of the server; none in process.
+    pub fn breaker(&self) -> Option<&Breaker> {
+        match self {
+            Self::Qdrant(qdrant) => Some(qdrant.breaker()),
+            #[cfg(feature = "qdrant-edge")]
+            Self::Edge(_) => None,
+            Self::Exact(_) => None,
+        }
+    }
+
+    /// The server's address, version and round-trip time, asked for now; none in process.
+    pub async fn info(&self) -> Result<Option<Info>, VectorsError> {
+        match self {
+            Self::Qdrant(qdrant) => Box::pin(qdrant.info()).await.map(Some),
+            #[cfg(feature = "qdrant-edge")]
+            Self::Edge(_) => Ok(None),
+            Self::Exact(_) => Ok(None),
+        }
+    }
+
     /// Writes points; those that are there with the same or a newer version stay as they are.
     pub async fn upsert(&self, collection: Collection, points: Vec<Point>) -> Result<(), VectorsError> {
-        for point in &points {
+        self.write(At::Active, collection, points).await
+    }
+
+    /// Writes points into a generation that does not serve yet.
+    pub async fn upsert_into(&self, generation: u32, collection: Collection, points: Vec<Point>) -> Result<(), VectorsError> {
+        self.write(At::Numbered(generation), collection, points).await
+    }
+
+    async fn write(&self, at: At, collection: Collection, mut points: Vec<Point>) -> Result<(), VectorsError> {
+        for point in &mut points {
             check(&point.vector, self.dimension())?;
+            point.vector = point::normalised(&point.vector);
         }
         for batch in points.chunks(BATCH_POINTS) {
             let batch = batch.to_vec();
             match self {
+                Self::Qdrant(qdrant) => Box::pin(qdrant.upsert(at, collection, batch)).await?,
                 #[cfg(feature = "qdrant-edge")]
-                Self::Edge(edge) => edge.upsert(collection, batch).await?,
-                Self::Exact(exact) => exact.upsert(collection, batch),
+                Self::Edge(edge) => edge.upsert(at, collection, batch).await?,
+                Self::Exact(exact) => exact.upsert(at, collection, batch)?,
             }
         }
         Ok(())
@@ -276,14 +175,15 @@ impl Vectors {
 
     /// Removes points of that tenant; ids that are not there, or are another tenant's, are passed over.
     pub async fn delete(&self, collection: Collection, tenant: OrganizationId, ids: Vec<Uuid>) -> Result<(), VectorsError> {
-        match self {
-            #[cfg(feature = "qdrant-edge")]
-            Self::Edge(edge) => edge.delete(collection, tenant, ids).await,
-            Self::Exact(exact) => {
-                exact.delete(collection, tenant, &ids);
-                Ok(())
+        for batch in ids.chunks(BATCH_POINTS) {
+            match self {
+                Self::Qdrant(qdrant) => Box::pin(qdrant.delete(collection, tenant, batch.to_vec())).await?,
+                #[cfg(feature = "qdrant-edge")]
+                Self::Edge(edge) => edge.delete(collection, tenant, batch.to_vec()).await?,
+                Self::Exact(exact) => exact.delete(collection, tenant, batch)?,
             }
         }
+        Ok(())
     }
 
     /// The nearest points that pass the filter, best first; equal scores in the order of their ids.
@@ -294,6 +194,7 @@ impl Vectors {
             return Ok(Vec::new());
         }
         let mut hits = match self {
+            Self::Qdrant(qdrant) => Box::pin(qdrant.search(collection, search)).await?,
             #[cfg(feature = "qdrant-edge")]
             Self::Edge(edge) => edge.search(collection, search).await?,
             Self::Exact(exact) => exact.search(collection, search).await?,
@@ -302,12 +203,33 @@ impl Vectors {
         Ok(hits)
     }
 
+    /// How many points that tenant has.
+    pub async fn count(&self, collection: Collection, tenant: OrganizationId) -> Result<u64, VectorsError> {
+        match self {
+            Self::Qdrant(qdrant) => Box::pin(qdrant.count(collection, tenant)).await,
+            #[cfg(feature = "qdrant-edge")]
+            Self::Edge(edge) => edge.count(collection, tenant).await,
+            Self::Exact(exact) => Ok(exact.versions(collection, tenant)?.len() as u64),
+        }
+    }
+
     /// The version of every point of that tenant, by id: what a catch-up compares with PostgreSQL's.
     pub async fn versions(&self, collection: Collection, tenant: OrganizationId) -> Result<BTreeMap<Uuid, i64>, VectorsError> {
         match self {
+            Self::Qdrant(qdrant) => Box::pin(qdrant.versions(collection, tenant)).await,
             #[cfg(feature = "qdrant-edge")]
             Self::Edge(edge) => edge.versions(collection, tenant).await,
-            Self::Exact(exact) => Ok(exact.versions(collection, tenant)),
+            Self::Exact(exact) => exact.versions(collection, tenant),
+        }
+    }
+
+    /// What every point of that tenant consists of, by id: what `verify` compares with [`Point::content`] of the rows.
+    pub async fn contents(&self, collection: Collection, tenant: OrganizationId) -> Result<BTreeMap<Uuid, Content>, VectorsError> {
+        match self {
+            Self::Qdrant(qdrant) => Box::pin(qdrant.contents(collection, tenant)).await,
+            #[cfg(feature = "qdrant-edge")]
+            Self::Edge(edge) => edge.contents(collection, tenant).await,
+            Self::Exact(exact) => exact.contents(collection, tenant),
         }
     }
 
@@ -316,13 +238,64 @@ impl Vectors {
         match self {
             #[cfg(feature = "qdrant-edge")]
             Self::Edge(edge) => edge.flush().await,
-            Self::Exact(_) => Ok(()),
+            // A server does so before it answers; in memory there is no disk.
+            Self::Qdrant(_) | Self::Exact(_) => Ok(()),
+        }
+    }
+
+    /// Builds the index that makes searches among many points fast, where it is not built by itself. Takes 30 s for 100,000 points.
+    pub async fn optimize(&self) -> Result<(), VectorsError> {
+        match self {
+            #[cfg(feature = "qdrant-edge")]
+            Self::Edge(edge) => edge.optimize().await,
+            Self::Qdrant(_) | Self::Exact(_) => Ok(()),
+        }
+    }
+
+    /// The numbers of the generations that exist, and which one serves.
+    pub async fn generations(&self) -> Result<(Vec<u32>, u32), VectorsError> {
+        match self {
+            Self::Qdrant(qdrant) => Box::pin(qdrant.generations()).await,
+            #[cfg(feature = "qdrant-edge")]
+            Self::Edge(edge) => Ok(edge.generations()),
+            Self::Exact(exact) => Ok(exact.generations()),
+        }
+    }
+
+    /// Makes an empty generation and returns its number, which none had before it.
+    pub async fn begin_generation(&self) -> Result<u32, VectorsError> {
+        match self {
+            Self::Qdrant(qdrant) => Box::pin(qdrant.begin_generation()).await,
+            #[cfg(feature = "qdrant-edge")]
+            Self::Edge(edge) => edge.begin_generation().await,
+            Self::Exact(exact) => Ok(exact.begin_generation()),
+        }
+    }
+
+    /// From now on that generation serves: all of its collections in one step.
+    pub async fn switch_generation(&self, generation: u32) -> Result<(), VectorsError> {
+        match self {
+            Self::Qdrant(qdrant) => Box::pin(qdrant.switch_generation(generation)).await,
+            #[cfg(feature = "qdrant-edge")]
+            Self::Edge(edge) => edge.switch_generation(generation).await,
+            Self::Exact(exact) => exact.switch_generation(generation),
+        }
+    }
+
+    /// Removes a generation. The one that serves is refused; one that does not exist is passed over.
+    pub async fn drop_generation(&self, generation: u32) -> Result<(), VectorsError> {
+        match self {
+            Self::Qdrant(qdrant) => Box::pin(qdrant.drop_generation(generation)).await,
+            #[cfg(feature = "qdrant-edge")]
+            Self::Edge(edge) => edge.drop_generation(generation).await,
+            Self::Exact(exact) => exact.drop_generation(generation),
         }
     }
 
     /// Numbers in a vector.
     pub fn dimension(&self) -> usize {
         match self {
+            Self::Qdrant(qdrant) => qdrant.dimension(),
             #[cfg(feature = "qdrant-edge")]
             Self::Edge(edge) => edge.dimension(),
             Self::Exact(exact) => exact.dimension(),
@@ -351,13 +324,6 @@ fn check(vector: &[f32], expected: usize) -> Result<(), VectorsError> {
         return Err(VectorsError::Dimension { expected, found: vector.len() });
     }
     if vector.iter().all(|number| number.is_finite()) { Ok(()) } else { Err(VectorsError::NotFinite) }
-}
-
-/// A model id as a directory's name.
-fn safe_name(model_id: &str) -> String {
-    let safe = |character: char| if character.is_ascii_alphanumeric() || "-_.".contains(character) { character } else { '_' };
-    let name: String = model_id.chars().map(safe).collect();
-    name.trim_start_matches('.').to_owned()
 }
 
 /// Runs a blocking call of an engine within its deadline; when that passes, the call ends unheard.
