@@ -37,7 +37,13 @@ impl Table {
     }
 
     /// Calls `work` three times unmeasured, then `count` times.
-    pub async fn measure<F: Future>(&mut self, what: impl Into<String>, count: usize, remark: impl Into<String>, mut work: impl FnMut(usize) -> F) {
+    pub async fn measure<F: Future>(
+        &mut self,
+        what: impl Into<String>,
+        count: usize,
+        remark: impl Into<String>,
+        mut work: impl FnMut(usize) -> F,
+    ) {
         for round in 0..3 {
             work(round).await;
         }

@@ -1,9 +1,11 @@
 //! The one binary of integration tests.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod compose;
 mod contexts;
 mod contract;
 mod degraded_cache;
+mod degraded_graph;
 mod degraded_vectors;
 mod delivery;
 mod environment;
