@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::embed::{self, Embedder};
 use crate::engine::{Engine, EngineOptions, RetryPolicy, RunGuard};
 use crate::generate::TargetPack;
-use crate::learning::Memory;
+use crate::learning::{Follower, Memory};
 use crate::model::Actor;
 use crate::pipeline::run::Submission;
 use crate::pipeline::{Events, Run};
@@ -45,6 +45,8 @@ pub struct App {
     pub vectors: Vectors,
     /// Which vector store that is and why.
     pub vectors_status: vectors::Status,
+    /// How far the vectors have followed the rows.
+    pub follower: Follower,
 }
 
 impl App {
@@ -78,7 +80,18 @@ impl App {
             }
         };
         let actor = Actor::local(&config.user);
-        Ok(Self { config, actor, postgres, graph, cache, embedder, embedder_status, vectors, vectors_status })
+        Ok(Self {
+            config,
+            actor,
+            postgres,
+            graph,
+            cache,
+            embedder,
+            embedder_status,
+            vectors,
+            vectors_status,
+            follower: Follower::default(),
+        })
     }
 
     /// The engine of this process, with the settings' lease and attempts.
@@ -94,6 +107,7 @@ impl App {
             postgres: self.postgres.clone(),
             embedder: Arc::clone(&self.embedder),
             vectors: self.vectors.clone(),
+            follower: self.follower.clone(),
         }
     }
 

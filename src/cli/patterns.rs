@@ -1,4 +1,4 @@
-//! `specwave patterns`: what was learned; search by meaning, list, show one whole.
+//! `specwave patterns`: what was learned; search by meaning, list, show one whole, forget one.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub enum PatternsCommand {
     List(ListArgs),
     /// Show one pattern whole
     Show(ShowArgs),
+    /// Forget one pattern for good
+    Delete(DeleteArgs),
 }
 
 /// Find the patterns nearest to a description.
@@ -74,6 +76,16 @@ pub struct ShowArgs {
     json: bool,
 }
 
+/// Forget one pattern for good. A later run that proves the same again teaches it again.
+#[derive(Debug, clap::Args)]
+pub struct DeleteArgs {
+    /// Its id
+    id: PatternId,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the command.
 pub async fn run(command: PatternsCommand, global: &Global) -> anyhow::Result<ExitCode> {
     let app = App::open(Arc::new(global.config(Vec::new())?)).await?;
@@ -81,6 +93,7 @@ pub async fn run(command: PatternsCommand, global: &Global) -> anyhow::Result<Ex
         PatternsCommand::Search(args) => search(&app, args).await,
         PatternsCommand::List(args) => list(&app, args).await,
         PatternsCommand::Show(args) => show(&app, args).await,
+        PatternsCommand::Delete(args) => delete(&app, args).await,
     };
     app.close().await;
     shown.map(|()| ExitCode::SUCCESS)
@@ -142,8 +155,7 @@ async fn list(app: &App, args: &ListArgs) -> anyhow::Result<()> {
 async fn show(app: &App, args: &ShowArgs) -> anyhow::Result<()> {
     let mut tx = app.postgres.tenant(app.actor.organization).await?;
     let found = patterns::find(&mut tx, &[args.id]).await?.into_iter().next();
-    let row =
-        found.ok_or_else(|| Failure::usage(format!("no pattern is called {}", args.id)).hint("`specwave patterns list` shows the ids"))?;
+    let row = found.ok_or_else(|| unknown(args.id))?;
     if args.json {
         return output::print_json(&document(&row));
     }
@@ -155,6 +167,19 @@ async fn show(app: &App, args: &ShowArgs) -> anyhow::Result<()> {
         say!("\n{}", pattern.code);
     }
     Ok(())
+}
+
+async fn delete(app: &App, args: &DeleteArgs) -> anyhow::Result<()> {
+    let pattern = app.memory().forget(&app.actor, args.id).await?.ok_or_else(|| unknown(args.id))?;
+    if args.json {
+        return output::print_json(&json!({"deleted": pattern.id, "title": pattern.title}));
+    }
+    anstream::eprintln!("forgot {}: {}", pattern.id, pattern.title);
+    Ok(())
+}
+
+fn unknown(id: PatternId) -> Failure {
+    Failure::usage(format!("no pattern is called {id}")).hint("`specwave patterns list` shows the ids")
 }
 
 fn document(row: &PatternRow) -> serde_json::Value {

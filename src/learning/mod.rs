@@ -4,9 +4,15 @@
 //! have proved, keeps failures as warnings, and never gives instructions: what it finds is data with its origin.
 
 pub mod cut;
+pub mod follow;
 pub mod harvest;
 pub mod memory;
+#[cfg(test)]
+mod memory_tests;
+pub mod query;
 pub mod words;
 
+pub use follow::Follower;
 pub use harvest::{Harvest, UnitResult};
-pub use memory::{Learned, Memory, MemoryError, Query};
+pub use memory::{Learned, Memory, MemoryError};
+pub use query::Query;

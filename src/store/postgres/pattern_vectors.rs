@@ -3,8 +3,9 @@
 use sqlx::Row;
 use uuid::Uuid;
 
+use super::plans::{name_of, named};
 use super::{StoreError, TenantTx};
-use crate::model::PatternId;
+use crate::model::{PatternId, PatternKind};
 
 /// A vector with what can be asked of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,13 +28,66 @@ pub struct VectorRow {
     pub success: bool,
 }
 
-/// Ids and versions of all patterns of a kind (`task`, `code`, `sequence`) that this embedder has seen, by id.
-pub async fn versions(tx: &mut TenantTx, model: &str, kind: &str) -> Result<Vec<(PatternId, i64)>, StoreError> {
+/// A pattern that was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changed {
+    /// The pattern.
+    pub id: PatternId,
+    /// Its kind.
+    pub kind: PatternKind,
+    /// The version of its row.
+    pub version: i64,
+    /// True when there is a vector of the embedder that was asked for.
+    pub embedded: bool,
+}
+
+/// Ids and versions of all patterns of a kind that this embedder has seen, by id.
+pub async fn versions(tx: &mut TenantTx, model: &str, kind: PatternKind) -> Result<Vec<(PatternId, i64)>, StoreError> {
     let query = "select p.id, p.version from patterns p \
                  join pattern_vectors v on v.organization_id = p.organization_id and v.pattern_id = p.id and v.model = $2 \
                  where p.organization_id = $1 and p.kind = $3 order by p.id";
-    let rows = sqlx::query(query).bind(tx.organization().0).bind(model).bind(kind).fetch_all(&mut **tx).await?;
+    let rows = sqlx::query(query).bind(tx.organization().0).bind(model).bind(name_of(&kind)?).fetch_all(&mut **tx).await?;
     rows.iter().map(|row| Ok((PatternId(row.try_get("id")?), row.try_get("version")?))).collect()
+}
+
+/// How many patterns of a kind this embedder has seen.
+pub async fn count(tx: &mut TenantTx, model: &str, kind: PatternKind) -> Result<u64, StoreError> {
+    let query = "select count(*) from patterns p \
+                 join pattern_vectors v on v.organization_id = p.organization_id and v.pattern_id = p.id and v.model = $2 \
+                 where p.organization_id = $1 and p.kind = $3";
+    let count: i64 = sqlx::query_scalar(query).bind(tx.organization().0).bind(model).bind(name_of(&kind)?).fetch_one(&mut **tx).await?;
+    Ok(count.cast_unsigned())
+}
+
+/// The oldest transaction that is open now: whatever an older one changed can be read.
+pub async fn horizon(tx: &mut TenantTx) -> Result<u64, StoreError> {
+    let query = "select pg_snapshot_xmin(pg_current_snapshot())::text";
+    read_horizon(&sqlx::query_scalar::<_, String>(query).fetch_one(&mut **tx).await?)
+}
+
+/// The patterns that transactions from `since` on have changed, and the horizon from which to ask the next time; one statement, so both
+/// are of one moment.
+pub async fn changed(tx: &mut TenantTx, model: &str, since: u64) -> Result<(u64, Vec<Changed>), StoreError> {
+    let query = "select now.horizon, p.id, p.kind, p.version, v.pattern_id is not null as embedded \
+                 from (select pg_snapshot_xmin(pg_current_snapshot())::text as horizon) now \
+                 left join patterns p on p.organization_id = $1 and p.changed_xid >= $3::text::xid8 \
+                 left join pattern_vectors v on v.organization_id = p.organization_id and v.pattern_id = p.id and v.model = $2";
+    let query = sqlx::query(query).bind(tx.organization().0).bind(model).bind(since.to_string());
+    let rows = query.fetch_all(&mut **tx).await?;
+    let (mut horizon, mut changed) = (since, Vec::with_capacity(rows.len()));
+    for row in rows {
+        horizon = read_horizon(row.try_get("horizon")?)?;
+        if let Some(id) = row.try_get::<Option<Uuid>, _>("id")? {
+            let kind = named("pattern kind", row.try_get("kind")?)?;
+            let (version, embedded) = (row.try_get("version")?, row.try_get("embedded")?);
+            changed.push(Changed { id: PatternId(id), kind, version, embedded });
+        }
+    }
+    Ok((horizon, changed))
+}
+
+fn read_horizon(text: &str) -> Result<u64, StoreError> {
+    text.parse().map_err(|error: std::num::ParseIntError| StoreError::corrupt("snapshot", error.to_string()))
 }
 
 /// The vectors that this embedder made of those patterns, by id.

@@ -80,6 +80,13 @@ pub async fn list(tx: &mut TenantTx, filter: &PatternFilter<'_>, limit: u32) -> 
     rows.iter().map(read).collect()
 }
 
+/// Removes a pattern with its vectors and the record of its uses; false when there is none of that id.
+pub async fn delete(tx: &mut TenantTx, id: PatternId) -> Result<bool, StoreError> {
+    let delete = "delete from patterns where organization_id = $1 and id = $2";
+    let deleted = sqlx::query(delete).bind(tx.organization().0).bind(id.0).execute(&mut **tx).await?;
+    Ok(deleted.rows_affected() == 1)
+}
+
 /// How many patterns there are.
 pub async fn count(tx: &mut TenantTx) -> Result<u64, StoreError> {
     let query = "select count(*) from patterns where organization_id = $1";

@@ -6,7 +6,7 @@ use super::*;
 
 #[cfg(feature = "qdrant-edge")]
 #[path = "../../../tests/standin/mod.rs"]
-mod standin;
+pub(crate) mod standin;
 
 const DIMENSION: usize = 4;
 

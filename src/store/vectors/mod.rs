@@ -32,6 +32,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+#[cfg(all(test, feature = "qdrant-edge"))]
+pub(crate) use conformance::standin::StandIn;
+
 pub use error::VectorsError;
 pub use point::{Collection, Content, Filter, Generation, Hit, Point, Search};
 
