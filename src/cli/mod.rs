@@ -6,6 +6,7 @@
 mod cancel;
 mod completions;
 mod config;
+mod context;
 mod doctor;
 mod drive;
 mod failure;
@@ -88,6 +89,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Show attempts, checks and what they printed
     Logs(logs::LogsArgs),
+    /// Show what an agent would be told about a unit, and where it came from
+    Context(context::ContextArgs),
     /// Show what a run did and what it proved
     Report(report::ReportArgs),
     /// Go on with a run that was paused, or that ended partial or failed
@@ -133,6 +136,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args, &global).await,
             Command::Status(args) => status::run(args, &global).await,
             Command::Logs(args) => logs::run(args, &global).await,
+            Command::Context(args) => context::run(args, &global).await,
             Command::Report(args) => report::run(args, &global).await,
             Command::Resume(args) => resume::run(args, &global).await,
             Command::Cancel(args) => cancel::run(args, &global).await,

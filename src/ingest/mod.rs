@@ -43,6 +43,7 @@ pub mod names;
 mod names_plural;
 mod names_words;
 
+pub use nearest::nearest;
 use sha2::{Digest, Sha256};
 
 use crate::model::{Finding, Severity, SpecDocument, SpecFormat};

@@ -1,7 +1,7 @@
 //! The name that a misspelt one probably meant.
 
 /// The candidate that is at most a third of its length in edits away; the first of equals.
-pub(super) fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let name = name.to_lowercase();
     candidates
         .into_iter()

@@ -4,8 +4,10 @@
 //! worked on, and the pipeline goes on. It claims, heartbeats and settles; it holds no rule of any phase.
 
 mod contexts;
+mod gathering;
 pub mod inputs;
 mod outages;
+pub mod preview;
 pub mod queue;
 pub mod unit;
 mod units;

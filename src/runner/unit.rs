@@ -1,6 +1,5 @@
 //! One unit, from claim to settlement: choose the agent, look for an earlier result, perform, check, store the files.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,13 +7,14 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::contexts;
+use super::gathering::Sources;
 use super::inputs::Inputs;
 use crate::agents::{Agent, Assignment, Work, assign};
 use crate::engine::{Claim, ClaimedUnit, ErrorClass, Settled, Settlement, UnitResult};
 use crate::exec::tree::{Tree, TreeFile, check_path};
 use crate::exec::workspace::Workspace;
 use crate::generate::{GeneratedFile, Prior};
-use crate::model::{Artifact, CheckResult, EventKind, Plan, SpecDocument, Task, UnitState, Verdict};
+use crate::model::{CheckResult, EventKind, Plan, SpecDocument, Task, UnitState, Verdict};
 use crate::pipeline::toolchain::Toolchain;
 use crate::pipeline::{PipelineError, Run};
 use crate::store::postgres::{StoreError, artifacts, units};
@@ -38,6 +38,23 @@ pub struct Shared {
     pub prior: Arc<Prior>,
     /// The target's tools.
     pub tools: Option<Toolchain>,
+}
+
+impl Shared {
+    /// What the contexts of its units are gathered from.
+    pub(super) fn sources(&self) -> Sources<'_> {
+        Sources {
+            organization: self.run.organization,
+            run: self.run.id,
+            postgres: &self.run.postgres,
+            cache: &self.run.cache,
+            memory: &self.run.memory,
+            pack: self.run.pack.as_deref(),
+            document: &self.document,
+            plan: &self.plan,
+            inputs: &self.inputs,
+        }
+    }
 }
 
 /// An attempt before it is settled.
@@ -99,7 +116,7 @@ async fn settle(shared: &Shared, unit: &Task, claimed: ClaimedUnit, attempt: Att
 
 async fn attempt(shared: &Shared, unit: &Task, claim: &Claim, stop: &CancellationToken) -> Result<Attempt, PipelineError> {
     let prior = prior_of(unit, &shared.prior);
-    let built = built(shared, unit).await?;
+    let built = shared.sources().built(unit).await?;
     let agent = match assign(unit, shared.run.generator.as_ref()) {
         Assignment::Waits(waiting) => {
             // Whoever takes it up later is told what is known now.
@@ -197,22 +214,6 @@ async fn store(shared: &Shared, tree: &Tree) -> Result<(), StoreError> {
     let mut tx = shared.run.tx().await?;
     artifacts::store_blobs(&mut tx, &blobs).await?;
     tx.commit().await
-}
-
-/// The files of the unit's dependencies.
-async fn built(shared: &Shared, unit: &Task) -> Result<BTreeMap<String, Vec<Artifact>>, StoreError> {
-    let wanted = shared.inputs.dependencies(&unit.key);
-    let mut built: BTreeMap<String, Vec<Artifact>> = BTreeMap::new();
-    if wanted.is_empty() {
-        return Ok(built);
-    }
-    let mut tx = shared.run.tx().await?;
-    for (key, artifact) in artifacts::of_run(&mut tx, shared.run.id).await? {
-        if wanted.binary_search(&key).is_ok() {
-            built.entry(key).or_default().push(artifact);
-        }
-    }
-    Ok(built)
 }
 
 /// The delivered files that the unit carries on from: those in a folder that it declares, and its own beside them.

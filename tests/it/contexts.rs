@@ -61,4 +61,28 @@ fn what_an_earlier_run_proved_is_told_about_similar_work() {
     assert!(titles.iter().all(|(_, uses)| *uses > 0), "{titles:?}");
     let generated = second["units"].as_array().unwrap().iter().filter(|unit| unit["state"] == "succeeded");
     assert!(generated.into_iter().all(|unit| unit["context"].is_null()), "generators read the specification itself");
+    shown_to_a_person(second["run"].as_str().unwrap(), context);
+}
+
+/// The command shows what the worker was told, and says what was meant by a misspelt key.
+fn shown_to_a_person(run: &str, told: &Value) {
+    let key = "api/GET /titles/recommended#implement";
+    let shown = specwave(&["context", key, "--run", run, "--json"]).output().unwrap();
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let receipt = &shown["receipt"];
+    assert_eq!((&shown["unit"], &shown["level"]), (&Value::from(key), &told["level"]));
+    assert_eq!(receipt["bytes"].as_u64().unwrap(), shown["text"].as_str().unwrap().len() as u64);
+    assert!(receipt["bytes_whole"].as_u64() > receipt["bytes"].as_u64(), "{receipt}");
+    let sources: Vec<&str> = receipt["parts"].as_array().unwrap().iter().filter_map(|part| part["source"].as_str()).collect();
+    assert!(sources.iter().any(|source| source.starts_with("pattern ")), "{sources:?}");
+
+    let extended = specwave(&["context", key, "--run", run, "--level", "extended"]).output().unwrap();
+    let text = String::from_utf8(extended.stdout).unwrap();
+    assert!(text.contains("Receipt of api/GET /titles/recommended#implement") && text.contains("extended: "), "{text}");
+
+    let misspelt = specwave(&["context", "api/GET /titles/recomended#implement", "--run", run]).output().unwrap();
+    let said = String::from_utf8_lossy(&misspelt.stderr).into_owned();
+    assert_eq!(misspelt.status.code(), Some(2), "{said}");
+    assert!(said.contains(&format!("did you mean {key:?}?")), "{said}");
 }

@@ -1,0 +1,117 @@
+//! What would be told about a unit of a run, asked for by a person: the same context as a worker gets, and nothing is recorded.
+//!
+//! Called by `cli` and `http`. It neither needs nor takes the right to drive the run.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::gathering::Sources;
+use super::inputs::Inputs;
+use crate::context::{Context, Level};
+use crate::generate::{Prior, TargetPack};
+use crate::ingest;
+use crate::learning::Memory;
+use crate::model::{OrganizationId, Phase, Plan, RunId, SpecDocument};
+use crate::pipeline::PipelineError;
+use crate::store::cache::Cache;
+use crate::store::postgres::{Postgres, StoreError, phases, plans, runs};
+
+/// What a preview is made with.
+#[derive(Clone)]
+pub struct Handles {
+    /// Whose run it is.
+    pub organization: OrganizationId,
+    /// The facts.
+    pub postgres: Postgres,
+    /// Assembled contexts.
+    pub cache: Cache,
+    /// What was learned by that organization.
+    pub memory: Memory,
+}
+
+/// What would be told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Preview {
+    /// The run.
+    pub run: RunId,
+    /// The unit.
+    pub unit: String,
+    /// The text with its receipt.
+    #[serde(flatten)]
+    pub context: Context,
+    /// Why no similar work was looked up; none when it was.
+    pub without_similar: Option<String>,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum PreviewError {
+    /// The run does not exist, or is somebody else's.
+    #[error("there is no run {0}")]
+    NoRun(RunId),
+    /// The run has no plan yet.
+    #[error("run {0} has no plan yet")]
+    NotPlanned(RunId),
+    /// Its plan has no such unit.
+    #[error("run {run} has no unit called {key:?}")]
+    NoUnit {
+        /// The run.
+        run: RunId,
+        /// What was asked for.
+        key: String,
+        /// A unit whose key is close to it.
+        nearest: Option<String>,
+    },
+    /// Making it failed.
+    #[error("the context could not be made")]
+    Failed(#[from] PipelineError),
+}
+
+impl From<StoreError> for PreviewError {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// The context of the unit of that key; the level is chosen by its size unless it is given.
+pub async fn of_unit(handles: &Handles, run: RunId, key: &str, level: Option<Level>) -> Result<Preview, PreviewError> {
+    let (document, plan, target) = planned(handles, run).await?;
+    let Some(unit) = plan.units().find(|unit| unit.key == key) else {
+        let nearest = ingest::nearest(key, plan.units().map(|unit| unit.key.as_str())).map(str::to_owned);
+        return Err(PreviewError::NoUnit { run, key: key.to_owned(), nearest });
+    };
+    let pack = TargetPack::load(&target).map_err(PipelineError::from)?;
+    let structured = !document.entities.is_empty() || !document.operations.is_empty();
+    let fragments = if structured { pack.fragments(&document).map_err(PipelineError::from)? } else { BTreeMap::new() };
+    let inputs = Inputs::new(&plan, fragments);
+    let sources = Sources {
+        organization: handles.organization,
+        run,
+        postgres: &handles.postgres,
+        cache: &handles.cache,
+        memory: &handles.memory,
+        pack: Some(&pack),
+        document: &document,
+        plan: &plan,
+        inputs: &inputs,
+    };
+    let built = sources.built(unit).await?;
+    let input_hash = inputs.hash(unit, None, &Prior::default(), &built);
+    let gathered = sources.context(unit, level.unwrap_or_else(|| Level::of(unit)), &input_hash, &built).await?;
+    Ok(Preview { run, unit: unit.key.clone(), context: gathered.context, without_similar: gathered.without_similar })
+}
+
+/// The document that the run has read, its plan and its target.
+async fn planned(handles: &Handles, run: RunId) -> Result<(SpecDocument, Plan, String), PreviewError> {
+    let mut tx = handles.postgres.tenant(handles.organization).await?;
+    let row = runs::find(&mut tx, run).await?.ok_or(PreviewError::NoRun(run))?;
+    let plan = row.plan.ok_or(PreviewError::NotPlanned(run))?;
+    let plan = plans::load(&mut tx, plan).await?.ok_or(PreviewError::NotPlanned(run))?;
+    let phase = Phase::Ingest;
+    let mut output = phases::recorded(&mut tx, run, phase.as_str(), 1).await?.ok_or(PreviewError::NotPlanned(run))?;
+    let document = output.get_mut("value").map(Value::take).unwrap_or_default();
+    let document = serde_json::from_value(document).map_err(|source| PipelineError::Journal { phase, source })?;
+    Ok((document, plan, row.target))
+}
