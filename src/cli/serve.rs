@@ -13,6 +13,7 @@ use super::{Failure, Global};
 use crate::app::App;
 use crate::http::{self, Api, Limits};
 use crate::runner::queue::Queue;
+use crate::runner::sweeps;
 
 /// Serve the HTTP interface and build what is submitted
 #[derive(Debug, clap::Args)]
@@ -49,7 +50,8 @@ pub async fn run(args: ServeArgs, global: &Global) -> anyhow::Result<ExitCode> {
 async fn serve(app: &App, listener: TcpListener) -> anyhow::Result<()> {
     let stop = stop_on_signals();
     let engine = app.engine();
-    let api = Api::new(app.clone(), engine.clone(), stop.clone()).await?;
+    let recorded = http::metrics::record()?;
+    let api = Api::new(app.clone(), engine.clone(), recorded.clone(), stop.clone()).await?;
     let address = listener.local_addr()?;
     let mut parts = JoinSet::new();
     let prepare = {
@@ -61,6 +63,8 @@ async fn serve(app: &App, listener: TcpListener) -> anyhow::Result<()> {
     };
     let queue = Queue { engine: engine.clone(), runs_max: app.config.http.runs, prepare };
     parts.spawn(queue.work(stop.clone()));
+    parts.spawn(sweeps::sweep(app.postgres.clone(), stop.clone()));
+    parts.spawn(http::metrics::keep(recorded, stop.clone()));
     parts.spawn(http::serve(listener, http::router::router(api), Limits::default(), stop.clone()));
     say!("listening on http://{address}");
     while let Some(ended) = parts.join_next().await {

@@ -10,9 +10,13 @@ use utoipa::ToSchema;
 use super::error::ApiError;
 use super::reply::Json;
 use super::state::Api;
+use crate::store::breaker::{Breaker, Position};
 
 /// How long a store may take to say that it is well.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The one store that nothing works without.
+const POSTGRES: &str = "postgres";
 
 /// That the process answers.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -57,12 +61,20 @@ pub async fn live() -> Json<Live> {
         (status = 200, description = "Requests can be served; a store other than PostgreSQL may be down.", body = Ready),
     ))]
 pub async fn ready(State(api): State<Api>) -> Result<Json<Ready>, ApiError> {
-    let postgres = tokio::time::timeout(ASK_TIMEOUT, api.app.postgres.info()).await.is_ok_and(|answer| answer.is_ok());
-    if !postgres {
+    let found = stores(&api).await;
+    if found.iter().any(|(store, up)| *store == POSTGRES && !up) {
         return Err(ApiError::Unavailable { detail: "postgresql does not answer".to_owned(), retry: ASK_TIMEOUT });
     }
-    let vectors = if api.app.vectors_status.hint.is_none() { StoreState::Up } else { StoreState::Down };
-    let stores = BTreeMap::from([("postgres", StoreState::Up), ("vectors", vectors)]);
-    let status = if stores.values().all(|store| *store == StoreState::Up) { "ready" } else { "degraded" };
-    Ok(Json(Ready { status, stores }))
+    let status = if found.iter().all(|(_, up)| *up) { "ready" } else { "degraded" };
+    let state = |up: bool| if up { StoreState::Up } else { StoreState::Down };
+    Ok(Json(Ready { status, stores: found.into_iter().map(|(store, up)| (store, state(up))).collect() }))
+}
+
+/// Which stores answer. PostgreSQL is asked; of the others it is known how they answered the work so far.
+pub async fn stores(api: &Api) -> [(&'static str, bool); 4] {
+    let postgres = tokio::time::timeout(ASK_TIMEOUT, api.app.postgres.info()).await.is_ok_and(|answer| answer.is_ok());
+    let answers = |breaker: Option<&Breaker>| breaker.is_none_or(|breaker| breaker.position() == Position::Closed);
+    let app = &api.app;
+    let vectors = app.vectors_status.hint.is_none() && answers(app.vectors.breaker());
+    [(POSTGRES, postgres), ("graph", answers(app.graph.breaker())), ("vectors", vectors), ("cache", answers(app.cache.breaker()))]
 }

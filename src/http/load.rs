@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::error::ApiError;
 
-/// Requests that are worked on at once. Each holds at most one connection of the pool, and waits for one at most three seconds.
+/// Requests that are worked on at once. Each holds at most one connection of the pool, and waits for one at most a few seconds.
 const REQUESTS_MAX: usize = 512;
 /// How long a request may take until its answer begins, its body's arrival included. Parsing the largest document takes a few seconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

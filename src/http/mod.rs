@@ -5,15 +5,21 @@
 //! leaves as a problem document (RFC 9457).
 
 mod cursor;
+mod docs;
 mod error;
 mod etag;
+mod events;
 mod extract;
 mod guard;
 mod health;
 mod idempotency;
 mod load;
+pub mod metrics;
 mod openapi;
+mod patterns;
+mod plans;
 mod problem;
+mod progress;
 mod reply;
 mod request;
 pub mod router;
@@ -22,6 +28,8 @@ mod server;
 mod specs;
 mod state;
 mod submission;
+mod tasks;
+mod waves;
 
 pub use server::{Limits, serve};
 pub use state::{Api, StartError};

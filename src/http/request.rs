@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
-use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -16,6 +16,8 @@ use super::problem::{self, Problem};
 
 /// Carries the id of a request, both ways.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What an answer that is no page may do in a browser.
+const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 /// Most characters of an id that a caller gives.
 const REQUEST_ID_CHARS_MAX: usize = 64;
 
@@ -37,6 +39,9 @@ pub async fn frame(mut request: Request, next: Next) -> Response {
     let route = response.extensions().get::<Route>().map_or("unmatched", |route| route.0.as_str()).to_owned();
     let mut response = finish(response, &method, &id);
     etag::mark_compressed(response.headers_mut());
+    for (name, value) in [(X_CONTENT_TYPE_OPTIONS, "nosniff"), (CONTENT_SECURITY_POLICY, NOTHING), (CACHE_CONTROL, "no-cache")] {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
     if let Ok(value) = HeaderValue::try_from(&id.0) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

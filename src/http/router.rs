@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::{FromRef, Request};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi;
@@ -16,7 +17,7 @@ use super::error::ApiError;
 use super::load::{self, Load};
 use super::problem::Problem;
 use super::state::Api;
-use super::{etag, guard, health, openapi, request, runs, specs};
+use super::{docs, etag, events, guard, health, metrics, openapi, patterns, plans, progress, request, runs, specs, tasks, waves};
 
 /// What the document holds beside the operations.
 #[derive(OpenApi)]
@@ -51,22 +52,50 @@ fn described() -> OpenApiRouter<Shared> {
     let v1 = OpenApiRouter::new()
         .routes(routes!(specs::submit, specs::list))
         .routes(routes!(specs::show))
+        .routes(routes!(plans::of_spec))
+        .routes(routes!(plans::findings))
+        .routes(routes!(tasks::list))
+        .routes(routes!(progress::show))
+        .routes(routes!(plans::analyze))
         .routes(routes!(runs::start, runs::list))
         .routes(routes!(runs::show))
         .routes(routes!(runs::cancel))
         .routes(routes!(runs::pause))
-        .routes(routes!(runs::resume));
+        .routes(routes!(runs::resume))
+        .routes(routes!(plans::of_run))
+        .routes(routes!(plans::report))
+        .routes(routes!(waves::list))
+        .routes(routes!(waves::current))
+        .routes(routes!(events::follow))
+        .routes(routes!(tasks::show))
+        .routes(routes!(tasks::status))
+        .routes(routes!(tasks::context))
+        .routes(routes!(tasks::execute))
+        .routes(routes!(patterns::list))
+        .routes(routes!(patterns::similar))
+        .routes(routes!(patterns::show));
     OpenApiRouter::with_openapi(Base::openapi())
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(metrics::show))
         .routes(routes!(openapi::document))
         .nest("/api/v1", v1)
 }
 
-/// The shorter addresses of some operations.
-fn aliases() -> Router<Shared> {
-    use axum::routing::post;
-    Router::new().route("/api/specs", post(specs::submit))
+/// The shorter addresses of some operations, and the reference page.
+fn undescribed() -> Router<Shared> {
+    Router::new()
+        .route("/api/specs", post(specs::submit))
+        .route("/api/specs/{id}/tasks", get(tasks::list))
+        .route("/api/tasks/{id}/execute", post(tasks::execute))
+        .route("/api/tasks/{id}/status", get(tasks::status))
+        .route("/api/waves/current", get(waves::current))
+        .route("/api/orchestration/analyze", post(plans::analyze))
+        .route("/api/patterns/similar", get(patterns::similar))
+        .route("/api/progress/{spec_id}", get(progress::show))
+        .route("/docs", get(docs::to_page))
+        .route("/docs/", get(docs::page))
+        .route("/docs/{part}", get(docs::part))
 }
 
 /// The router with everything around it, outermost last. It stands within another one, because a router adds `Allow` outside its
@@ -75,7 +104,7 @@ pub fn router(api: Api) -> Router {
     let (described, collected) = described().split_for_parts();
     let document = serde_json::to_vec(&openapi::complete(&collected)).expect("a JSON value is written as it is");
     let shared = Shared { api: api.clone(), document: Document(document.into()) };
-    let routes = described.merge(aliases()).fallback(unknown).with_state(shared).layer(from_fn(request::name_route));
+    let routes = described.merge(undescribed()).fallback(unknown).with_state(shared).layer(from_fn(request::name_route));
     Router::new()
         .fallback_service(routes)
         .layer(from_fn(etag::tag_answers))

@@ -249,6 +249,6 @@ async fn act(api: &Api, run: RunId, act: Act, query: ReasonQuery, seen: &IfMatch
 }
 
 /// The run as it is shown.
-async fn view(tx: &mut TenantTx, run: RunId) -> Result<RunView, ApiError> {
+pub async fn view(tx: &mut TenantTx, run: RunId) -> Result<RunView, ApiError> {
     Ok(runs::find(tx, run).await?.ok_or_else(|| ApiError::missing("run", run, RUNS_HINT))?.into())
 }

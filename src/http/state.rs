@@ -10,13 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::cursor::CursorKey;
 use super::error::ApiError;
+use super::events::Streams;
+use super::metrics::Recorded;
 use crate::app::App;
 use crate::engine::Engine;
 use crate::model::OrganizationId;
 use crate::store::postgres::{StoreError, TenantTx};
 
 /// How long a request waits for a connection to PostgreSQL before it says that there is none.
-const BEGIN_TIMEOUT: Duration = Duration::from_secs(3);
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(8);
 /// Documents that are parsed and planned at once: each takes a whole core.
 const PARSERS_MAX: usize = 2;
 
@@ -31,6 +33,10 @@ pub struct Api {
     pub cursors: CursorKey,
     /// Below it runs get their output directories.
     pub output_root: Arc<PathBuf>,
+    /// The places for event streams.
+    pub streams: Streams,
+    /// What is recorded for Prometheus.
+    pub recorded: Recorded,
     /// Cancelled when the server is to end.
     pub stop: CancellationToken,
     parsers: Arc<Semaphore>,
@@ -54,13 +60,14 @@ pub enum StartError {
 
 impl Api {
     /// Reads what all processes of the installation share, and makes the directory of outputs.
-    pub async fn new(app: App, engine: Engine, stop: CancellationToken) -> Result<Self, StartError> {
+    pub async fn new(app: App, engine: Engine, recorded: Recorded, stop: CancellationToken) -> Result<Self, StartError> {
         let cursors = CursorKey::new(app.postgres.signing_key("cursor").await?);
         let root = app.config.http.output_root.clone();
         let refused = |source| StartError::OutputRoot { path: root.clone(), source };
         std::fs::create_dir_all(&root).map_err(refused)?;
         let output_root = Arc::new(root.canonicalize().map_err(refused)?);
-        Ok(Self { app, engine, cursors, output_root, stop, parsers: Arc::new(Semaphore::new(PARSERS_MAX)) })
+        let (streams, parsers) = (Streams::default(), Arc::new(Semaphore::new(PARSERS_MAX)));
+        Ok(Self { app, engine, cursors, output_root, streams, recorded, stop, parsers })
     }
 
     /// The organization whose rows are shown: that of an installation without accounts.

@@ -4,6 +4,7 @@
 //! any call may be the first one after a crash. The phases claim no unit and hold no worker: while units are open,
 //! [`advance`] returns [`Step::Parked`].
 
+pub mod again;
 pub mod analyze;
 pub mod atomize;
 pub mod compliance;

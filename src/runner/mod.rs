@@ -9,6 +9,7 @@ pub mod inputs;
 mod outages;
 pub mod preview;
 pub mod queue;
+pub mod sweeps;
 pub mod unit;
 mod units;
 

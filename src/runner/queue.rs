@@ -46,11 +46,13 @@ struct Driven {
 impl Queue {
     /// Works until it is asked to stop, then lets every run pause. What the database refuses is tried again at the next look.
     pub async fn work(self, stop: CancellationToken) {
+        let driven_here = metrics::gauge!("specwave_runs_driven");
         let mut driven = Driven::default();
         let mut changes = self.engine.changes();
         let mut reachable = true;
         while !stop.is_cancelled() {
             changes.mark_unchanged();
+            driven_here.set(f64::from(u32::try_from(driven.runs.len()).unwrap_or(u32::MAX)));
             match self.take(&mut driven, &stop).await {
                 Ok(()) => reachable = true,
                 Err(error) if reachable => {

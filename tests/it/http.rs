@@ -7,7 +7,7 @@ use crate::installation::{Installation, NOTES, STEPS, fresh_name};
 
 #[tokio::test]
 async fn a_submitted_specification_is_built_and_proved() {
-    let serving = Serving::start(&Installation::served());
+    let serving = Serving::fresh().await;
     let name = fresh_name("built");
     let answer = serving.call("POST /specs", &[]).query("name", &name).body("text/markdown", NOTES).send().await;
     let submitted = answer.expect(202);
@@ -22,7 +22,7 @@ async fn a_submitted_specification_is_built_and_proved() {
 
 #[tokio::test]
 async fn a_document_is_taken_raw_or_in_an_envelope() {
-    let serving = Serving::start(&Installation::served());
+    let serving = Serving::fresh().await;
     let check = async |name: &str, kind: &str, body: String, expect: Result<&str, (u16, &str)>| {
         let mut call = serving.call("POST /specs", &[]).query("run", "false").body(kind, body);
         if kind != "application/json" {
@@ -58,7 +58,7 @@ async fn a_document_is_taken_raw_or_in_an_envelope() {
 
 #[tokio::test]
 async fn a_document_that_cannot_be_built_is_refused_with_its_findings() {
-    let serving = Serving::start(&Installation::served());
+    let serving = Serving::fresh().await;
     let document = "# A\n\n## Entities\n\n### B\n\n| field | type | rules |\n| --- | --- | --- |\n| c | strin | |\n";
     let answer = serving.call("POST /specs", &[]).body("text/markdown", document).send().await;
     let problem = answer.problem(422, "unprocessable");
@@ -69,7 +69,7 @@ async fn a_document_that_cannot_be_built_is_refused_with_its_findings() {
 
 #[tokio::test]
 async fn every_error_is_a_problem_document() {
-    let serving = Serving::start(&Installation::served());
+    let serving = Serving::fresh().await;
     let nobody = "01900000-0000-7000-8000-000000000000";
     serving.call("GET /nowhere", &[]).send().await.problem(404, "not-found");
     serving.call("GET /runs/{id}", &[nobody]).send().await.problem(404, "not-found");
@@ -96,7 +96,7 @@ async fn every_error_is_a_problem_document() {
 
 #[tokio::test]
 async fn a_request_keeps_the_id_that_its_caller_gave_when_it_is_sane() {
-    let serving = Serving::start(&Installation::served());
+    let serving = Serving::fresh().await;
     let check = async |given: &str, kept: bool| {
         let answer = serving.call("GET /health/live", &[]).header("x-request-id", given).send().await;
         answer.expect(200);
@@ -110,7 +110,7 @@ async fn a_request_keeps_the_id_that_its_caller_gave_when_it_is_sane() {
 
 #[tokio::test]
 async fn head_says_what_get_says_and_sends_no_body() {
-    let serving = Serving::start(&Installation::served());
+    let serving = Serving::fresh().await;
     let (get, head) = (serving.call("GET /health/live", &[]).send().await, serving.call("HEAD /health/live", &[]).send().await);
     assert_eq!((head.status, head.text.as_str()), (200, ""));
     for name in ["content-type", "content-length"] {
@@ -122,8 +122,7 @@ async fn head_says_what_get_says_and_sends_no_body() {
 
 #[tokio::test]
 async fn lists_are_read_in_parts() {
-    let installation = Installation::own();
-    let serving = Serving::start(&installation);
+    let serving = Serving::fresh().await;
     let mut names = Vec::new();
     for count in 0..5 {
         let name = format!("listed-{count}");
@@ -161,7 +160,7 @@ async fn lists_are_read_in_parts() {
 
 #[tokio::test]
 async fn only_loopback_names_are_answered_without_a_token() {
-    let serving = Serving::start(&Installation::served());
+    let serving = Serving::fresh().await;
     serving.call("GET /runs", &[]).header("host", "rebound.example").send().await.problem(403, "forbidden");
     serving.call("GET /runs", &[]).header("host", "localhost").send().await.expect(200);
     let write = || serving.call("POST /specs", &[]).query("run", "false").body("text/markdown", NOTES);
@@ -173,9 +172,7 @@ async fn only_loopback_names_are_answered_without_a_token() {
 #[tokio::test]
 async fn a_token_is_asked_of_every_call_but_the_open_ones() {
     let token = uuid::Uuid::new_v4().simple().to_string();
-    let mut command = Installation::served().command(&["serve", "--port", "0"]);
-    command.env("SPECWAVE_HTTP_TOKEN", &token);
-    let serving = Serving::start_with(command);
+    let serving = Serving::fresh_with(&[("SPECWAVE_HTTP_TOKEN", &token)]).await;
     let refused = serving.call("GET /runs", &[]).send().await;
     refused.problem(401, "unauthorized");
     assert!(refused.header("www-authenticate").starts_with("Bearer"));
@@ -204,7 +201,7 @@ fn without_a_token_it_listens_on_loopback_only() {
 
 #[tokio::test]
 async fn the_aliases_lead_to_the_same_operations() {
-    let serving = Serving::start(&Installation::served());
+    let serving = Serving::fresh().await;
     let answer = serving.call("POST /api/specs", &[]).query("run", "false").body("text/markdown", NOTES).send().await;
     let id = answer.expect(201)["spec"]["id"].as_str().unwrap().to_owned();
     assert_eq!(answer.header("location"), format!("/api/v1/specs/{id}"));
@@ -212,7 +209,7 @@ async fn the_aliases_lead_to_the_same_operations() {
 
 #[tokio::test]
 async fn a_run_is_stopped_and_resumed_by_whoever_has_seen_it_as_it_is() {
-    let serving = Serving::start(&Installation::served());
+    let serving = Serving::fresh().await;
     let submitted = serving.submit(&fresh_name("stopped"), STEPS).await;
     let run = submitted["run"]["id"].as_str().unwrap();
     assert_eq!(serving.ended(run).await["state"], "partial");
@@ -242,7 +239,7 @@ fn shown_at(run: &str) -> String {
 
 #[tokio::test]
 async fn a_stored_specification_is_built_when_it_is_asked_for() {
-    let serving = Serving::start(&Installation::served());
+    let serving = Serving::fresh().await;
     let (name, start) = (fresh_name("stored"), async |body: Value| serving.call("POST /runs", &[]).json(&body).send().await);
     let stored = serving.call("POST /specs", &[]).query("run", "false").query("name", &name).body("text/markdown", STEPS).send().await;
     let spec = stored.expect(201)["spec"]["id"].as_str().unwrap().to_owned();
@@ -261,7 +258,7 @@ async fn a_stored_specification_is_built_when_it_is_asked_for() {
 
 #[tokio::test]
 async fn an_answer_is_compressed_for_who_wants_it_and_keeps_a_tag_of_its_own() {
-    let serving = Serving::start(&Installation::served());
+    let serving = Serving::fresh().await;
     let plain = serving.call("GET /api/openapi.json", &[]).send().await;
     let small = serving.call("GET /api/openapi.json", &[]).header("accept-encoding", "gzip").open().await;
     let header = |name: &str| small.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();

@@ -23,7 +23,7 @@ async fn runs_of(serving: &Serving, answer: &Answer) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_request_that_is_sent_again_is_answered_alike() {
-    let serving = Serving::start(&Installation::served());
+    let serving = Serving::fresh().await;
     let (name, key) = (fresh_name("again"), fresh_name("key"));
     let first = submit(&serving, &key, &name, STEPS).await;
     first.expect(202);
@@ -45,7 +45,7 @@ async fn a_request_that_is_sent_again_is_answered_alike() {
 
 #[tokio::test]
 async fn a_refusal_is_not_kept() {
-    let serving = Serving::start(&Installation::served());
+    let serving = Serving::fresh().await;
     let (run, key) = (serving.submit(&fresh_name("refused"), STEPS).await["run"]["id"].as_str().unwrap().to_owned(), fresh_name("key"));
     let resume = || serving.call("POST /runs/{id}/resume", &[&run]).header("idempotency-key", &key).header("if-match", "\"old\"").send();
     resume().await.problem(412, "precondition-failed");
@@ -60,7 +60,7 @@ async fn a_refusal_is_not_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_equal_requests_at_once_make_one_run() {
-    let serving = Arc::new(Serving::start(&Installation::served()));
+    let serving = Arc::new(Serving::fresh().await);
     let check = async |keyed: bool| {
         let (name, key) = (fresh_name("hundred"), fresh_name("key"));
         let mut calls = JoinSet::new();

@@ -4,13 +4,16 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 
 use crate::installation::{Installation, PATIENCE};
+use crate::server::Server;
 
 /// The server, ended when the test is.
 pub struct Serving {
@@ -19,7 +22,11 @@ pub struct Serving {
     pub url: String,
     client: reqwest::Client,
     folder: TempDir,
+    database: Option<Arc<Server>>,
 }
+
+/// A PostgreSQL server that the tests share while any of them runs.
+static DATABASES: Mutex<Weak<Server>> = Mutex::const_new(Weak::new());
 
 /// An answer, read to its end.
 #[derive(Debug, Clone)]
@@ -39,6 +46,29 @@ pub struct Call<'a> {
 }
 
 impl Serving {
+    /// One with a database of its own: a server drives every run that it finds, and pauses it when it ends.
+    pub async fn fresh() -> Self {
+        Self::fresh_with(&[]).await
+    }
+
+    /// The same with more in its environment.
+    pub async fn fresh_with(environment: &[(&str, &str)]) -> Self {
+        let mut shared = DATABASES.lock().await;
+        let server = match shared.upgrade() {
+            Some(server) => server,
+            None => Arc::new(Server::start().await),
+        };
+        *shared = Arc::downgrade(&server);
+        let name = format!("http_{}", uuid::Uuid::now_v7().simple());
+        server.sql("postgres", &format!("create database {name} owner specwave")).await;
+        drop(shared);
+        let mut command = Installation::served().command(&["serve", "--port", "0"]);
+        command.env("DATABASE_URL", server.url("specwave", "secret", &name)).envs(environment.iter().copied());
+        let mut serving = Self::start_with(command);
+        serving.database = Some(server);
+        serving
+    }
+
     /// Starts it on a free port and waits until it listens.
     pub fn start(installation: &Installation) -> Self {
         Self::start_with(installation.command(&["serve", "--port", "0"]))
@@ -57,7 +87,7 @@ impl Serving {
         let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("it does not listen: {}", said())).to_owned();
         // The client demands a TLS provider even where none is spoken; the first one installed serves all tests.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { child, url, client: reqwest::Client::new(), folder }
+        Self { child, url, client: reqwest::Client::new(), folder, database: None }
     }
 
     /// A call of the operation with that method and path template, its placeholders filled in order. Paths of resources are below

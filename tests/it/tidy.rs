@@ -166,6 +166,22 @@ fn every_template_and_statement_file_is_used() {
 }
 
 #[test]
+fn every_route_is_called_by_a_test() {
+    let described = Regex::new(r#"#\[utoipa::path\(\s*(\w+),\s*path = "([^"]+)""#).unwrap();
+    let beside = Regex::new(r#"\.route\(\s*"([^"]+)",\s*(\w+)\("#).unwrap();
+    let mut routes = BTreeSet::new();
+    for text in files_below("src/http").iter().filter(|file| has_extension(file, "rs")).map(|file| read(file)) {
+        routes.extend(described.captures_iter(&text).map(|found| format!("{} {}", found[1].to_uppercase(), &found[2])));
+        routes.extend(beside.captures_iter(&text).map(|found| format!("{} {}", found[2].to_uppercase(), &found[1])));
+    }
+    assert!(routes.len() > 30, "the routes are found: {routes:?}");
+    let tests = files_below("tests/it").into_iter().filter(|file| file.file_name().unwrap().to_string_lossy().starts_with("http"));
+    let tests: String = tests.map(|file| code(&file)).collect();
+    let missing: Vec<&String> = routes.iter().filter(|route| !tests.contains(&format!("\"{route}\""))).collect();
+    assert!(missing.is_empty(), "no test of tests/it/http*.rs calls\n{missing:#?}");
+}
+
+#[test]
 fn migrations_are_numbered_without_gaps() {
     let names: Vec<String> =
         files_below("migrations").iter().map(|file| file.file_name().unwrap().to_string_lossy().into_owned()).collect();

@@ -1,12 +1,18 @@
-//! Lists of specifications and runs, in pages: newest first, since ids are made in the order of time.
+//! Lists of specifications, runs and patterns, in pages, newest first.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use time::OffsetDateTime;
 
+use super::patterns::{self, PatternFilter, PatternRow};
+use super::plans::name_of;
 use super::runs::RunRow;
 use super::{StoreError, TenantTx};
-use crate::model::{RunId, RunState, SpecId};
+use crate::model::{PatternId, RunId, RunState, SpecId};
 
 /// A specification at its newest version, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +44,32 @@ pub struct RunFilter {
     pub spec: Option<SpecId>,
     /// Only in that state.
     pub state: Option<RunState>,
+}
+
+/// Where a pattern stands among all, by age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PatternPlace {
+    /// When it was first learned.
+    pub created_at: OffsetDateTime,
+    /// Its id.
+    pub id: PatternId,
+}
+
+impl fmt::Display for PatternPlace {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {}", self.created_at.unix_timestamp_nanos(), self.id)
+    }
+}
+
+impl FromStr for PatternPlace {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        let corrupt = || StoreError::corrupt("place of a pattern", text);
+        let (nanos, id) = text.split_once(' ').ok_or_else(corrupt)?;
+        let created_at = nanos.parse().ok().and_then(|nanos| OffsetDateTime::from_unix_timestamp_nanos(nanos).ok());
+        Ok(Self { created_at: created_at.ok_or_else(corrupt)?, id: id.parse().map_err(|_| corrupt())? })
+    }
 }
 
 /// The specification of that id.
@@ -93,4 +125,33 @@ pub async fn newest_active_run(tx: &mut TenantTx) -> Result<Option<RunId>, Store
                  order by state = 'running' desc, id desc limit 1";
     let id: Option<uuid::Uuid> = sqlx::query_scalar(query).bind(tx.organization().0).fetch_optional(&mut **tx).await?;
     Ok(id.map(RunId))
+}
+
+/// How many runs stand in each state.
+pub async fn runs_by_state(tx: &mut TenantTx) -> Result<BTreeMap<RunState, u64>, StoreError> {
+    let query = "select state, count(*) from runs where organization_id = $1 group by state";
+    let rows: Vec<(String, i64)> = sqlx::query_as(query).bind(tx.organization().0).fetch_all(&mut **tx).await?;
+    let read = |(state, count): (String, i64)| {
+        let state = RunState::parse(&state).ok_or_else(|| StoreError::corrupt("run state", state))?;
+        Ok((state, count.cast_unsigned()))
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// Patterns that were learned before that place, newest first.
+pub async fn patterns(
+    tx: &mut TenantTx,
+    filter: &PatternFilter<'_>,
+    before: Option<PatternPlace>,
+    limit: u32,
+) -> Result<Vec<PatternRow>, StoreError> {
+    let query = "select id, kind, title, text, code, language, framework, unit_type, spec_type, success, run_id, unit_key, evidence, version, \
+                 created_at, (select count(*) from pattern_uses u where u.organization_id = p.organization_id and u.pattern_id = p.id) as uses \
+                 from patterns p where organization_id = $1 and ($2::text is null or kind = $2) and ($3::text is null or language = $3) \
+                 and ($4::text is null or unit_type = $4) and ($5::boolean is null or success = $5) \
+                 and ($6::timestamptz is null or (created_at, id) < ($6, $7)) order by created_at desc, id desc limit $8";
+    let kind = filter.kind.as_ref().map(name_of).transpose()?;
+    let query = sqlx::query(query).bind(tx.organization().0).bind(kind).bind(filter.language).bind(filter.unit_type).bind(filter.success);
+    let query = query.bind(before.map(|place| place.created_at)).bind(before.map(|place| place.id.0)).bind(i64::from(limit));
+    query.fetch_all(&mut **tx).await?.iter().map(patterns::read).collect()
 }

@@ -27,11 +27,13 @@ pub mod receipts;
 pub mod reopen;
 pub mod reports;
 mod roles;
+pub mod run_events;
 pub mod runs;
 mod server;
 pub mod settle;
 mod signing_keys;
 pub mod specs;
+pub mod tasks;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

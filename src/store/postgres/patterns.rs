@@ -129,7 +129,7 @@ pub async fn record_use(tx: &mut TenantTx, unit: UnitId, patterns: &[PatternId])
     Ok(())
 }
 
-fn read(row: &PgRow) -> Result<PatternRow, StoreError> {
+pub(super) fn read(row: &PgRow) -> Result<PatternRow, StoreError> {
     let pattern = Pattern {
         id: PatternId(row.try_get("id")?),
         kind: named("pattern kind", row.try_get("kind")?)?,

@@ -88,3 +88,11 @@ pub async fn list(tx: &mut TenantTx, run: RunId) -> Result<Vec<PhaseRow>, StoreE
     };
     rows.iter().map(read).collect()
 }
+
+/// Lets those phases be done again, in every round.
+pub async fn reopen(tx: &mut TenantTx, run: RunId, phases: &[&str]) -> Result<(), StoreError> {
+    let update = "update run_phases set state = 'running', output = null, error = null, finished_at = null \
+                  where organization_id = $1 and run_id = $2 and phase = any($3)";
+    sqlx::query(update).bind(tx.organization().0).bind(run.0).bind(phases).execute(&mut **tx).await?;
+    Ok(())
+}

@@ -24,3 +24,10 @@ pub async fn of_run(tx: &mut TenantTx, run: RunId) -> Result<Vec<(UnitId, Value)
     let rows: Vec<(uuid::Uuid, Json<Value>)> = sqlx::query_as(query).bind(tx.organization().0).bind(run.0).fetch_all(&mut **tx).await?;
     Ok(rows.into_iter().map(|(unit, Json(document))| (UnitId(unit), document)).collect())
 }
+
+/// The newest receipt of a unit.
+pub async fn of_unit(tx: &mut TenantTx, unit: UnitId) -> Result<Option<Value>, StoreError> {
+    let query = "select document from context_receipts where organization_id = $1 and unit_id = $2 order by token desc limit 1";
+    let document: Option<Json<Value>> = sqlx::query_scalar(query).bind(tx.organization().0).bind(unit.0).fetch_optional(&mut **tx).await?;
+    Ok(document.map(|Json(document)| document))
+}

@@ -1,0 +1,90 @@
+//! One unit once more, because somebody asks for it: opened in its run, and the run led back to where its units are performed.
+//!
+//! Called by the HTTP interface, within its transaction. What planning found stays; the phases behind it are done again, in which units
+//! that nothing changed for stay as they are.
+
+use thiserror::Error;
+
+use crate::engine::{EngineError, acts};
+use crate::model::{Actor, Phase, RunState, UnitState};
+use crate::store::postgres::tasks::UnitEntry;
+use crate::store::postgres::{StoreError, TenantTx, phases, runs, settle};
+
+/// The phases that work on what units left behind.
+const BEHIND_PLANNING: [Phase; 6] = [Phase::Execute, Phase::Repair, Phase::Validate, Phase::Deploy, Phase::Health, Phase::Learn];
+
+/// Why a unit cannot be done again.
+#[derive(Debug, Error)]
+pub enum AgainError {
+    /// The store of facts failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The engine refused.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Something that it waits for is not done.
+    #[error("unit {key} waits for {count} others that are not done")]
+    DependenciesOpen {
+        /// The unit.
+        key: String,
+        /// How many.
+        count: u32,
+    },
+    /// The unit was called off.
+    #[error("unit {key} was called off with its run")]
+    Cancelled {
+        /// The unit.
+        key: String,
+    },
+    /// The run has ended for good.
+    #[error("the run of unit {key} is {state}: it does not go on")]
+    RunOver {
+        /// The unit.
+        key: String,
+        /// Where the run stands.
+        state: &'static str,
+    },
+    /// The run is under way, and beyond its units.
+    #[error("the run of unit {key} is being checked and delivered")]
+    RunBeyond {
+        /// The unit.
+        key: String,
+    },
+}
+
+/// Has that unit done again, or done at last. The caller commits and then wakes the workers.
+pub async fn unit(tx: &mut TenantTx, actor: &Actor, unit: &UnitEntry, reason: &str) -> Result<(), AgainError> {
+    settle::lock_runs(tx, &[unit.run]).await?;
+    let key = || unit.key.clone();
+    let run = runs::find(tx, unit.run).await?.ok_or(EngineError::NoSuchRun { run: unit.run })?;
+    match run.state {
+        RunState::Succeeded | RunState::Cancelled | RunState::Superseded => {
+            return Err(AgainError::RunOver { key: key(), state: run.state.as_str() });
+        }
+        RunState::Running if beyond_units(tx, unit).await? => return Err(AgainError::RunBeyond { key: key() }),
+        _ => {}
+    }
+    let keys = [key()];
+    match unit.state {
+        UnitState::Pending | UnitState::Blocked => return Err(AgainError::DependenciesOpen { key: key(), count: unit.pending.max(1) }),
+        UnitState::Cancelled => return Err(AgainError::Cancelled { key: key() }),
+        UnitState::Ready | UnitState::Running => {}
+        UnitState::Waiting => drop(acts::wake(tx, actor, unit.run, &keys).await?),
+        UnitState::Succeeded | UnitState::Cached | UnitState::Failed => drop(acts::reopen(tx, actor, unit.run, &keys, reason).await?),
+    }
+    if run.state != RunState::Running {
+        let again: Vec<&str> = BEHIND_PLANNING.iter().map(|phase| phase.as_str()).collect();
+        phases::reopen(tx, unit.run, &again).await?;
+    }
+    if matches!(run.state, RunState::Paused | RunState::Partial | RunState::Failed) {
+        acts::resume(tx, actor, unit.run).await?;
+    }
+    Ok(())
+}
+
+/// True when the run's driver has passed the phase in which units are performed.
+async fn beyond_units(tx: &mut TenantTx, unit: &UnitEntry) -> Result<bool, StoreError> {
+    let journal = phases::list(tx, unit.run).await?;
+    let newest = journal.iter().rfind(|row| Phase::parse(&row.phase).is_some_and(|phase| BEHIND_PLANNING.contains(&phase)));
+    Ok(newest.is_some_and(|row| row.phase != Phase::Execute.as_str() || row.state != "running"))
+}
