@@ -189,7 +189,7 @@ pub struct Search {
     pub filter: Filter,
     /// The least score; none shows everything.
     pub threshold: Option<f32>,
-    /// Most hits, at most [`LIMIT_MAX`].
+    /// Most hits, at most [`LIMIT_MAX`](super::LIMIT_MAX).
     pub limit: usize,
 }
 
