@@ -1,8 +1,8 @@
 // Writes how units stand, unless a node knows something newer: a later run wins, within a run the later version. A node is locked before it
 // is looked at, so that of two writers the newer one wins whoever comes last. With a new run the agent of the old one is forgotten.
-// Parameters: projection, tenant, plan, rows of {key, run, version, state, attempts, agent, duration_ms}. Columns: known, found (units and gates of these keys), applied.
+// Parameters: projection, tenant, generation (null: the one in use), plan, rows of {key, run, version, state, attempts, agent, duration_ms}. Columns: known, found (units and gates of these keys), applied.
 MATCH (projection:Projection {name: $projection})
-OPTIONAL MATCH (plan:Plan {tenant: $tenant, generation: projection.generation, plan: $plan})
+OPTIONAL MATCH (plan:Plan {tenant: $tenant, generation: coalesce($generation, projection.generation), plan: $plan})
 WHERE plan.complete
 CALL (plan) {
     UNWIND $rows AS row

@@ -19,6 +19,7 @@ use crate::store::breaker::Thresholds;
 use crate::store::cache::{Cache, CacheError};
 use crate::store::graph::Graph;
 use crate::store::postgres::{Postgres, PostgresConfig, StoreError, runs, specs};
+use crate::store::projection::Projections;
 use crate::store::vectors::{self, Generation, Vectors, VectorsError};
 
 /// Connections beside those of the units: the run's driver, heartbeats, the writer of results, progress.
@@ -109,6 +110,11 @@ impl App {
             vectors: self.vectors.clone(),
             follower: self.follower.clone(),
         }
+    }
+
+    /// What follows the facts.
+    pub fn projections(&self) -> Projections {
+        Projections::new(self.postgres.clone(), self.graph.clone(), self.vectors.clone(), self.embedder.model_id())
     }
 
     /// A run that this process has the right to drive, with everything that its phases use.

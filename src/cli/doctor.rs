@@ -13,6 +13,9 @@ use crate::embed;
 use crate::exec::sandbox;
 use crate::store::cache::{Cache, Info};
 use crate::store::graph::{Graph, GraphError};
+use crate::store::postgres::StoreError;
+use crate::store::postgres::outbox::Lag;
+use crate::store::projection::{self, Projection};
 use crate::store::vectors::{Generation, VectorsError};
 
 /// Show how every store and tool is.
@@ -36,11 +39,18 @@ struct Diagnosis {
 /// Asks everything and prints the answers; exit code 5 when PostgreSQL cannot be had.
 pub async fn run(args: &DoctorArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let config = global.config(Vec::new())?;
-    let facts = postgres(&config).await;
+    let (facts, lags) = postgres(&config).await;
     let code = if facts.well { ExitCode::SUCCESS } else { ExitCode::from(STORE_UNAVAILABLE) };
     let (embedder, generation) = embedder(&config).await;
-    let diagnoses =
-        [facts, graph(&config).await, vectors(&config, generation).await, cache(&config).await, embedder, confinement(), python(&config)];
+    let diagnoses = [
+        facts,
+        behind(graph(&config).await, lags.graph),
+        behind(vectors(&config, generation).await, lags.vectors),
+        cache(&config).await,
+        embedder,
+        confinement(),
+        python(&config),
+    ];
     if args.json {
         output::print_json(&diagnoses)?;
     } else {
@@ -62,23 +72,53 @@ fn print(config: &Config, diagnoses: &[Diagnosis]) {
     }
 }
 
-async fn postgres(config: &Config) -> Diagnosis {
+/// How far behind the projections are; none where no server has them, or where that cannot be known.
+#[derive(Default)]
+struct Lags {
+    graph: Option<Lag>,
+    vectors: Option<Lag>,
+}
+
+/// Adds to a projection's line how far it is behind.
+fn behind(diagnosis: Diagnosis, lag: Option<Lag>) -> Diagnosis {
+    let Some(lag) = lag else { return diagnosis };
+    let generation = lag.generation.map_or_else(|| "not built yet".to_owned(), |number| format!("generation {number}"));
+    let rows = match lag.rows {
+        0 => "up to date".to_owned(),
+        rows => format!("{rows} changes behind, the oldest {} s old", lag.age.as_secs()),
+    };
+    let aside = if lag.dead_letters == 0 { String::new() } else { format!(", {} changes set aside", lag.dead_letters) };
+    let detail = format!("{}; {generation}, {rows}{aside}", diagnosis.detail);
+    let rebuild = || Some(format!("`specwave rebuild {}` builds it anew from the facts", diagnosis.what));
+    let hint = if lag.dead_letters > 0 { diagnosis.hint.clone().or_else(rebuild) } else { diagnosis.hint.clone() };
+    Diagnosis { well: diagnosis.well && lag.dead_letters == 0, detail, hint, ..diagnosis }
+}
+
+async fn postgres(config: &Config) -> (Diagnosis, Lags) {
     let what = "postgresql";
     let answer = async {
         let postgres = app::connect(config).await?;
         let info = postgres.info().await;
+        let mut lags = Lags::default();
+        if info.is_ok() && config.graph.is_some() {
+            lags.graph = projection::lag(&postgres, Projection::Graph).await.ok();
+        }
+        if info.is_ok() && config.vectors.is_some() {
+            lags.vectors = projection::lag(&postgres, Projection::Vectors).await.ok();
+        }
         postgres.close().await?;
-        info
+        Ok::<_, StoreError>((info?, lags))
     };
     match answer.await {
-        Ok(info) => {
+        Ok((info, lags)) => {
             let detail = format!("{}, version {}, {:.1} ms", info.address, info.version, info.latency.as_secs_f64() * 1_000.0);
-            Diagnosis { what, well: true, mode: info.mode.to_owned(), detail, hint: None }
+            (Diagnosis { what, well: true, mode: info.mode.to_owned(), detail, hint: None }, lags)
         }
         Err(error) => {
             let detail = Failure::database(&error).to_string().lines().next().unwrap_or_default().to_owned();
             let mode = if config.database_url.is_some() { "DATABASE_URL" } else { "managed" };
-            Diagnosis { what, well: false, mode: mode.to_owned(), detail, hint: error.hint().map(str::to_owned) }
+            let diagnosis = Diagnosis { what, well: false, mode: mode.to_owned(), detail, hint: error.hint().map(str::to_owned) };
+            (diagnosis, Lags::default())
         }
     }
 }

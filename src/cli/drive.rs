@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::engine::{Drive, Engine, EngineError, RunGuard};
 use crate::model::{Event, EventKind, RunId, RunState, UnitState};
 use crate::pipeline::{Events, PipelineError, report};
-use crate::runner;
+use crate::runner::{self, projection};
 use crate::store::postgres::StoreError;
 
 /// How often a run that lives elsewhere is looked at.
@@ -61,6 +61,9 @@ pub async fn to_end(app: &App, engine: Engine, run: RunId, how: &str, json: bool
 
 async fn drive(app: &App, engine: &Engine, guard: RunGuard, progress: &mut Progress, stop: &CancellationToken) -> anyhow::Result<RunState> {
     let (events, mut received) = Events::channel(guard.run);
+    let following = CancellationToken::new();
+    let followed = tokio::spawn(projection::keep_in_step(app.projections(), following.clone()));
+    let _stop_following = following.clone().drop_guard();
     let run = app.run(engine.clone(), guard, events, stop.clone()).await?;
     let driving = runner::drive(&run);
     tokio::pin!(driving);
@@ -72,6 +75,10 @@ async fn drive(app: &App, engine: &Engine, guard: RunGuard, progress: &mut Progr
     };
     while let Ok(event) = received.try_recv() {
         progress.show(&event);
+    }
+    following.cancel();
+    if let Err(error) = followed.await {
+        tracing::warn!(%error, "the projections were left before the run's end arrived there");
     }
     outcome.map_err(|error| failure(app, &error))
 }

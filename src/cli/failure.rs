@@ -9,6 +9,7 @@ use crate::pipeline::PipelineError;
 use crate::store::cache::CacheError;
 use crate::store::graph::GraphError;
 use crate::store::postgres::StoreError;
+use crate::store::projection::relay::TargetError;
 use crate::store::vectors::VectorsError;
 
 /// The exit code of usage errors and bad input.
@@ -84,6 +85,7 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let known = known.or_else(|| error.downcast_ref::<CacheError>().map(CacheError::hint).map(str::to_owned));
     let known = known.or_else(|| error.downcast_ref::<GraphError>().and_then(GraphError::hint).map(str::to_owned));
     let known = known.or_else(|| error.downcast_ref::<VectorsError>().map(VectorsError::hint).map(str::to_owned));
+    let known = known.or_else(|| error.downcast_ref::<TargetError>().and_then(TargetError::hint).map(str::to_owned));
     known.or_else(|| error.downcast_ref::<embed::Missing>().map(embed::Missing::hint))
 }
 
@@ -97,11 +99,14 @@ fn code_of(error: &anyhow::Error) -> u8 {
     let known = |cause: &(dyn std::error::Error + 'static)| {
         let store = cause.downcast_ref::<StoreError>().filter(|error| error.is_unavailable()).map(|_| STORE_UNAVAILABLE);
         let engine = cause.downcast_ref::<EngineError>().filter(|error| !matches!(error, EngineError::Store(_))).map(|_| BAD_INPUT);
-        let cache = cause.downcast_ref::<CacheError>().filter(|error| matches!(error, CacheError::Address { .. })).map(|_| BAD_INPUT);
-        let graph = cause.downcast_ref::<GraphError>().filter(|error| matches!(error, GraphError::Address { .. })).map(|_| BAD_INPUT);
-        let vectors = cause.downcast_ref::<VectorsError>().filter(|error| matches!(error, VectorsError::Address { .. })).map(|_| BAD_INPUT);
-        let address = cache.or(graph).or(vectors);
-        cause.downcast_ref::<Failure>().map(|failure| failure.code).or(store).or(engine).or(address)
+        // Whoever gets on without a projection does; what ends a command is one that it is about.
+        let code = |address: bool| if address { BAD_INPUT } else { STORE_UNAVAILABLE };
+        let cache = cause.downcast_ref::<CacheError>().map(|error| code(matches!(error, CacheError::Address { .. })));
+        let graph = cause.downcast_ref::<GraphError>().map(|error| code(matches!(error, GraphError::Address { .. })));
+        let vectors = cause.downcast_ref::<VectorsError>().map(|error| code(matches!(error, VectorsError::Address { .. })));
+        let away = cause.downcast_ref::<TargetError>().filter(|error| matches!(error, TargetError::Away { .. })).map(|_| STORE_UNAVAILABLE);
+        let projection = cache.or(graph).or(vectors).or(away);
+        cause.downcast_ref::<Failure>().map(|failure| failure.code).or(store).or(engine).or(projection)
     };
     error.chain().find_map(known).unwrap_or(1)
 }

@@ -19,6 +19,7 @@ mod plan;
 mod plan_graph;
 mod plan_view;
 mod progress;
+mod rebuild;
 mod report;
 mod report_view;
 mod resume;
@@ -28,6 +29,7 @@ mod serve;
 mod signals;
 mod status;
 mod undo;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -104,6 +106,10 @@ enum Command {
     Patterns(patterns::PatternsCommand),
     /// Show how every store and tool is, and what to do about it
     Doctor(doctor::DoctorArgs),
+    /// Build graph, vectors or cache anew from the facts in PostgreSQL
+    Rebuild(rebuild::RebuildArgs),
+    /// Compare graph and vectors with the facts in PostgreSQL
+    Verify(verify::VerifyArgs),
     /// Show which migrations of the database were applied
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
@@ -143,6 +149,8 @@ impl Cli {
             Command::Undo(args) => undo::run(&args),
             Command::Patterns(command) => patterns::run(command, &global).await,
             Command::Doctor(args) => doctor::run(&args, &global).await,
+            Command::Rebuild(args) => Box::pin(rebuild::run(args, &global)).await,
+            Command::Verify(args) => Box::pin(verify::run(args, &global)).await,
             Command::Migrate(command) => migrate::run(&command, &global).await,
             Command::Config(args) => config::run(&args, &global),
             Command::Completions(args) => completions::run(&args),

@@ -13,7 +13,7 @@ use super::{Failure, Global};
 use crate::app::App;
 use crate::http::{self, Api, Limits};
 use crate::runner::queue::Queue;
-use crate::runner::sweeps;
+use crate::runner::{projection, sweeps};
 
 /// Serve the HTTP interface and build what is submitted
 #[derive(Debug, clap::Args)]
@@ -64,6 +64,7 @@ async fn serve(app: &App, listener: TcpListener) -> anyhow::Result<()> {
     let queue = Queue { engine: engine.clone(), runs_max: app.config.http.runs, prepare };
     parts.spawn(queue.work(stop.clone()));
     parts.spawn(sweeps::sweep(app.postgres.clone(), stop.clone()));
+    parts.spawn(projection::keep_in_step(app.projections(), stop.clone()));
     parts.spawn(http::metrics::keep(recorded, stop.clone()));
     parts.spawn(http::serve(listener, http::router::router(api), Limits::default(), stop.clone()));
     say!("listening on http://{address}");

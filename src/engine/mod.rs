@@ -23,7 +23,7 @@ mod settle;
 mod submit;
 mod sweep;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod units;

@@ -1,4 +1,4 @@
-//! Plans, and an engine to run them, for the engine's tests.
+//! Plans, and an engine to run them, for the tests of the engine and of what follows it.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::store::postgres::specs::NewSpec;
 use crate::store::postgres::testing as database;
 
 /// A plan of units with their efforts (a gate has effort 0), and edges `(task, depends_on)`.
-pub(super) fn plan(units: &[(&str, u32)], edges: &[(&str, &str)]) -> Plan {
+pub(crate) fn plan(units: &[(&str, u32)], edges: &[(&str, &str)]) -> Plan {
     let task = |(key, effort): &(&str, u32)| Task {
         key: (*key).to_owned(),
         parent: None,
@@ -56,28 +56,28 @@ pub(super) fn plan(units: &[(&str, u32)], edges: &[(&str, &str)]) -> Plan {
 }
 
 /// An engine on a database of its own, with a run of that plan that it drives.
-pub(super) struct Bench {
-    pub(super) engine: Engine,
-    pub(super) actor: Actor,
-    pub(super) run: RunId,
-    pub(super) guard: RunGuard,
+pub(crate) struct Bench {
+    pub(crate) engine: Engine,
+    pub(crate) actor: Actor,
+    pub(crate) run: RunId,
+    pub(crate) guard: RunGuard,
 }
 
-pub(super) const ORGANIZATION: OrganizationId = LOCAL_ORGANIZATION;
+pub(crate) const ORGANIZATION: OrganizationId = LOCAL_ORGANIZATION;
 
 /// A submission of that content under the name `test`.
-pub(super) fn submission<'a>(content_hash: &'a str, options: &'a Value) -> Submission<'a> {
+pub(crate) fn submission<'a>(content_hash: &'a str, options: &'a Value) -> Submission<'a> {
     let spec = NewSpec { slug: "test", title: "Test", content_hash, source_name: "test.md", content: content_hash.as_bytes() };
     Submission { spec, target: "fastapi", output_dir: "/tmp/out", options, fresh: false }
 }
 
 /// The hash of some content.
-pub(super) fn hash(content: &str) -> String {
+pub(crate) fn hash(content: &str) -> String {
     hex::encode(Sha256::digest(content))
 }
 
 impl Bench {
-    pub(super) async fn new(plan: &Plan) -> Self {
+    pub(crate) async fn new(plan: &Plan) -> Self {
         let retry = RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() };
         let options = EngineOptions { lease: Duration::from_secs(1), retry, ..EngineOptions::default() };
         let engine = Engine::new(database::store().await, options);
@@ -88,47 +88,47 @@ impl Bench {
         Self { engine, actor, run, guard }
     }
 
-    pub(super) async fn claim(&self, max: u32) -> Vec<ClaimedUnit> {
+    pub(crate) async fn claim(&self, max: u32) -> Vec<ClaimedUnit> {
         self.engine.claim(ORGANIZATION, self.run, max, Dispatch::Readiness).await.unwrap().units
     }
 
     /// What is handed out when waves are barriers.
-    pub(super) async fn claim_in_waves(&self, max: u32) -> Vec<ClaimedUnit> {
+    pub(crate) async fn claim_in_waves(&self, max: u32) -> Vec<ClaimedUnit> {
         self.engine.claim(ORGANIZATION, self.run, max, Dispatch::Waves).await.unwrap().units
     }
 
-    pub(super) async fn claim_one(&self) -> ClaimedUnit {
+    pub(crate) async fn claim_one(&self) -> ClaimedUnit {
         self.claim(1).await.pop().expect("a unit is ready")
     }
 
-    pub(super) async fn settle(&self, unit: &ClaimedUnit, result: UnitResult) -> Settled {
+    pub(crate) async fn settle(&self, unit: &ClaimedUnit, result: UnitResult) -> Settled {
         let input_hash = Some(hash(&unit.key));
         let settlement =
             Settlement { claim: unit.claim, result, agent: "test".to_owned(), input_hash, checks: Vec::new(), log: String::new() };
         self.engine.settle(ORGANIZATION, settlement).await.unwrap()
     }
 
-    pub(super) async fn succeed(&self, unit: &ClaimedUnit) -> Settled {
+    pub(crate) async fn succeed(&self, unit: &ClaimedUnit) -> Settled {
         self.settle(unit, UnitResult::Succeeded { artifacts: Vec::new() }).await
     }
 
-    pub(super) async fn fail(&self, unit: &ClaimedUnit, class: ErrorClass) -> Settled {
+    pub(crate) async fn fail(&self, unit: &ClaimedUnit, class: ErrorClass) -> Settled {
         self.settle(unit, UnitResult::Failed { class, error: "broken".to_owned() }).await
     }
 
     /// The state of every unit, as `key:state` in plan order.
-    pub(super) async fn states(&self) -> String {
+    pub(crate) async fn states(&self) -> String {
         let units = self.engine.snapshot(ORGANIZATION, self.run).await.unwrap().units;
         units.iter().map(|unit| format!("{}:{}", unit.key, unit.state.as_str())).collect::<Vec<_>>().join(" ")
     }
 
     /// Lets every lease have run out.
-    pub(super) async fn expire_leases(&self) {
+    pub(crate) async fn expire_leases(&self) {
         database::expire_leases(self.engine.store()).await;
     }
 
     /// The keys of units whose state or counters are not what counting gives.
-    pub(super) async fn wrong_counters(&self) -> Vec<String> {
+    pub(crate) async fn wrong_counters(&self) -> Vec<String> {
         database::wrong_counters(self.engine.store()).await
     }
 }

@@ -31,6 +31,9 @@ pub fn record() -> Result<Recorded, BuildError> {
     metrics::describe_gauge!("specwave_http_streams", "Event streams that are open.");
     metrics::describe_gauge!("specwave_runs", "Runs by state, of all processes.");
     metrics::describe_gauge!("specwave_runs_driven", "Runs that this process drives.");
+    metrics::describe_gauge!("specwave_projection_lag_changes", "Changes that a projection has not taken in.");
+    metrics::describe_gauge!("specwave_projection_lag_seconds", "How long the oldest of them has been waiting.");
+    metrics::describe_gauge!("specwave_projection_dead_letters", "Changes that a projection refused and that were set aside.");
     metrics::describe_gauge!("specwave_store_up", "1 when the store answers, else 0.");
     Ok(Recorded(handle))
 }
@@ -56,7 +59,22 @@ pub async fn show(State(api): State<Api>) -> impl IntoResponse {
         metrics::gauge!("specwave_store_up", "store" => store).set(if up { 1.0 } else { 0.0 });
     }
     count_runs(&api).await;
+    measure_lag(&api).await;
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], api.recorded.0.render())
+}
+
+/// How far the projections are behind, where a server has them; not a number while that cannot be known.
+async fn measure_lag(api: &Api) {
+    let projections = api.app.projections();
+    for projection in projections.followed() {
+        let lag = tokio::time::timeout(COUNT_TIMEOUT, projections.lag(projection)).await.ok().and_then(Result::ok);
+        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+        let (rows, aside) = lag.map_or((f64::NAN, f64::NAN), |lag| (lag.rows as f64, lag.dead_letters as f64));
+        let name = projection.name();
+        metrics::gauge!("specwave_projection_lag_changes", "projection" => name).set(rows);
+        metrics::gauge!("specwave_projection_lag_seconds", "projection" => name).set(lag.map_or(f64::NAN, |lag| lag.age.as_secs_f64()));
+        metrics::gauge!("specwave_projection_dead_letters", "projection" => name).set(aside);
+    }
 }
 
 /// Counts the runs; where PostgreSQL does not answer, the numbers before it went away are not shown as the present ones.

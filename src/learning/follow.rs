@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::memory::{KINDS, Memory, MemoryError};
+use super::memory::{Memory, MemoryError};
 use crate::embed::TEXTS_MAX;
 use crate::model::{OrganizationId, Pattern, PatternId, PatternKind};
 use crate::store::postgres::pattern_vectors::Changed;
@@ -84,6 +84,16 @@ impl Memory {
         }
     }
 
+    /// Brings the store that serves to what PostgreSQL holds, patterns that the present embedder has not seen included.
+    pub async fn catch_up(&self) -> Result<(), MemoryError> {
+        loop {
+            self.follow(Place::Served).await?;
+            if self.follower.marks().contains_key(&(self.tenant, Place::Served)) {
+                return Ok(());
+            }
+        }
+    }
+
     /// Compares everything, and begins to follow from there.
     pub(super) async fn compare(&self, place: Place) -> Result<(), MemoryError> {
         let (vectors, model) = (self.at(place), self.embedder.model_id());
@@ -97,7 +107,7 @@ impl Memory {
         let unseen = patterns::without_vector(&mut tx, &model, EMBED_ROWS_MAX).await?;
         tx.commit().await?;
         self.embed(&vectors, &unseen.iter().map(|row| &row.pattern).collect::<Vec<_>>()).await?;
-        for kind in KINDS {
+        for kind in PatternKind::ALL {
             self.compare_kind(place, &vectors, kind).await?;
         }
         let mark = Mark { horizon, taken: BTreeMap::new(), compared_at: Instant::now(), failures };

@@ -21,7 +21,6 @@ const UNIT_PATTERNS_MAX: usize = 5;
 const UNIT_WARNINGS_MAX: usize = 3;
 /// How often one search asks a store that names points whose rows are gone.
 const ASKED_MAX: usize = 3;
-pub(super) const KINDS: [PatternKind; 3] = [PatternKind::Code, PatternKind::Task, PatternKind::Sequence];
 
 /// The memory of one organization; clones share it.
 #[derive(Clone)]
@@ -111,7 +110,7 @@ impl Memory {
     /// Brings rows as they are now into a vector store.
     pub(super) async fn show(&self, vectors: &Vectors, rows: &[(PatternId, PatternKind)]) -> Result<(), MemoryError> {
         let model = self.embedder.model_id();
-        for kind in KINDS {
+        for kind in PatternKind::ALL {
             let of_kind: Vec<PatternId> = rows.iter().filter(|(_, of)| *of == kind).map(|(id, _)| *id).collect();
             for ids in of_kind.chunks(FETCH_ROWS) {
                 let mut tx = self.postgres.tenant(self.tenant).await?;
@@ -215,7 +214,7 @@ impl Memory {
 
 /// Ids with scores, best first, of all the kinds that are asked for.
 async fn nearest(vectors: &Vectors, tenant: OrganizationId, query: &Query, vector: &[f32]) -> Result<Vec<(PatternId, f32)>, VectorsError> {
-    let kinds = if query.kinds.is_empty() { &KINDS[..] } else { &query.kinds };
+    let kinds = if query.kinds.is_empty() { &PatternKind::ALL[..] } else { &query.kinds };
     let searches = kinds.iter().map(|kind| {
         let filter = query.filter(tenant);
         let search = Search { vector: vector.to_vec(), filter, threshold: query.threshold, limit: query.limit };

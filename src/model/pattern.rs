@@ -47,6 +47,11 @@ pub enum PatternKind {
     Sequence,
 }
 
+impl PatternKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Task, Self::Code, Self::Sequence];
+}
+
 /// A pattern found by a search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PatternHit {

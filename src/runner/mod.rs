@@ -8,6 +8,7 @@ mod gathering;
 pub mod inputs;
 mod outages;
 pub mod preview;
+pub mod projection;
 pub mod queue;
 pub mod sweeps;
 pub mod unit;

@@ -24,7 +24,7 @@ impl Outages {
 
     /// Tells new outages and writes all of them down. Safe to repeat.
     pub(super) async fn note(&self, run: &Run) -> Result<(), StoreError> {
-        let breakers = [run.graph.breaker(), run.cache.breaker()];
+        let breakers = [run.graph.breaker(), run.memory.vectors.breaker(), run.cache.breaker()];
         let lasted = |outage: &Outage| outage.ended_at.is_none_or(|ended_at| ended_at >= self.since);
         let outages: Vec<Outage> = breakers.into_iter().flatten().flat_map(Breaker::outages).filter(lasted).collect();
         if outages.is_empty() {

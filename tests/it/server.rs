@@ -24,6 +24,15 @@ pub struct Server {
 impl Server {
     /// Makes a server with the role `specwave`, password `secret`, and its database; starts it.
     pub async fn start() -> Self {
+        Self::start_of(programs()).await
+    }
+
+    /// The same with the programs of this machine, which include those that dump and read.
+    pub async fn start_with_clients() -> Self {
+        Self::start_of(below(Path::new("/usr/lib/postgresql"), "pg_dump").expect("scripts/stack installs PostgreSQL")).await
+    }
+
+    async fn start_of(bin: PathBuf) -> Self {
         let folder = TempDir::new().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let data = folder.path().join("data");
@@ -33,7 +42,7 @@ impl Server {
             chown(&data, Some(uid), Some(gid)).unwrap();
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { folder, bin: programs(), port, account };
+        let server = Self { folder, bin, port, account };
         server.run("initdb", &["--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync"]);
         let settings =
             format!("listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\nfsync = off\n", data.display());
@@ -54,6 +63,27 @@ impl Server {
         let mode: &[&str] = if verb == "start" { &[] } else { &["--mode", mode] };
         let log = self.folder.path().join("data/server.log");
         self.run("pg_ctl", &[&[verb, "--wait", "--silent", "--log", log.to_str().unwrap()], mode].concat());
+    }
+
+    /// Copies the database of that name into another cluster that has the same roles.
+    pub fn copy_to(&self, other: &Self) {
+        let dump = self.folder.path().join("dump.sql");
+        self.client("pg_dumpall", &["--roles-only", "--file", dump.to_str().unwrap()]);
+        other.read(&dump, "postgres");
+        self.client("pg_dump", &["--file", dump.to_str().unwrap(), "specwave"]);
+        other.read(&dump, "specwave");
+    }
+
+    /// Runs a file of statements; roles that are there already are no failure.
+    fn read(&self, file: &Path, database: &str) {
+        self.client("psql", &["--no-psqlrc", "--quiet", "--file", file.to_str().unwrap(), database]);
+    }
+
+    fn client(&self, program: &str, arguments: &[&str]) {
+        let mut command = Command::new(self.bin.join(program));
+        command.arg("--username=postgres").arg("--host").arg(self.folder.path().join("data")).args(["--port", &self.port.to_string()]);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(command.status().unwrap().success(), "{program} {arguments:?}");
     }
 
     /// Runs a statement as the superuser.
@@ -89,14 +119,16 @@ fn programs() -> PathBuf {
     let shared = Installation::shared();
     let status = shared.call(&["status"]);
     assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
-    let below = |folder: &Path| {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path().join("bin")).filter(|bin| bin.join("initdb").is_file()).max()
-    };
     let kept = shared.data_dir().join("postgres/programs");
-    below(&kept)
-        .or_else(|| below(Path::new("/usr/lib/postgresql")))
+    below(&kept, "initdb")
+        .or_else(|| below(Path::new("/usr/lib/postgresql"), "initdb"))
         .expect("the shared installation has started a server with some programs")
+}
+
+/// The newest folder of programs with that one.
+fn below(folder: &Path, program: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path().join("bin")).filter(|bin| bin.join(program).is_file()).max()
 }
 
 fn account() -> (u32, u32) {

@@ -109,11 +109,11 @@ impl Embedded {
         Ok(siblings.map(str::to_owned).collect())
     }
 
-    /// How many of the updates were newer than what was known.
-    pub(super) fn update_units(&self, plan: PlanKey, updates: &[UnitUpdate]) -> Result<usize, GraphError> {
+    /// How many of the updates were newer than what was known; in a generation, none for the active one.
+    pub(super) fn update_units(&self, generation: Option<u32>, plan: PlanKey, updates: &[UnitUpdate]) -> Result<usize, GraphError> {
         let mut state = self.state();
-        let active = state.active;
-        let held = state.plans.iter_mut().find(|held| held.key == plan && held.generation == active);
+        let generation = generation.unwrap_or(state.active);
+        let held = state.plans.iter_mut().find(|held| held.key == plan && held.generation == generation);
         let held = held.ok_or(GraphError::UnknownPlan(plan.plan))?;
         let mut applied = 0;
         for update in updates {

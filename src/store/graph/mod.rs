@@ -14,7 +14,7 @@ mod statements;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod waves_tests;
 
@@ -210,6 +210,14 @@ impl Graph {
         }
     }
 
+    /// Loads a plan where it is served: into the server's generation in use alone, where there is one. Fails when the server does.
+    pub async fn load_served(&self, plan: PlanKey, graph: &PlanGraph) -> Result<(), GraphError> {
+        match self {
+            Self::Embedded(embedded) => embedded.load(None, plan, graph),
+            Self::Server(server) => server.load_into(None, plan, graph).await,
+        }
+    }
+
     /// From here on every query sees that generation. Fails when the server does.
     pub async fn switch(&self, generation: u32) -> Result<(), GraphError> {
         match self {
@@ -281,8 +289,16 @@ impl Graph {
     /// not have are passed over. Fails when the server does.
     pub async fn update_units(&self, plan: PlanKey, updates: &[UnitUpdate]) -> Result<usize, GraphError> {
         match self {
-            Self::Embedded(embedded) => embedded.update_units(plan, updates),
+            Self::Embedded(embedded) => embedded.update_units(None, plan, updates),
             Self::Server(server) => server.update_units(plan, updates).await,
+        }
+    }
+
+    /// The same in a generation that need not be in use. Fails when the server does.
+    pub async fn update_units_into(&self, generation: u32, plan: PlanKey, updates: &[UnitUpdate]) -> Result<usize, GraphError> {
+        match self {
+            Self::Embedded(embedded) => embedded.update_units(Some(generation), plan, updates),
+            Self::Server(server) => server.strictly(neo4j::LOAD_DEADLINE, server.neo4j.update_units(Some(generation), plan, updates)).await,
         }
     }
 

@@ -108,10 +108,10 @@ impl Neo4j {
         if !self.prepared.load(Ordering::Relaxed) {
             Box::pin(self.prepare()).await?;
         }
-        if self.has_answered(statement) {
+        if self.has_answered(statement) && within <= QUERY_DEADLINE {
             return self.send(statement, &parameters, within).await;
         }
-        // What hangs is found out soon, for only what answers gets the time to compile.
+        // What hangs is found out soon, for only what answers gets the time to compile, or to write.
         self.ping().await?;
         self.send(statement, &parameters, within.max(COLD_DEADLINE)).await
     }

@@ -43,7 +43,7 @@ impl Neo4j {
         let mut scope = scope(generation, plan);
         scope.push(("content", content.into()));
         let begin = with(&scope, vec![("nodes", integer(dag.len())), ("edges", integer(graph.edges.len()))]);
-        let begun = self.ask(statements::LOAD_BEGIN, begin, QUERY_DEADLINE).await?;
+        let begun = self.ask(statements::LOAD_BEGIN, begin, CHUNK_DEADLINE).await?;
         if begun.get("complete")? {
             return Ok(());
         }
@@ -56,7 +56,7 @@ impl Neo4j {
             self.take_away(statements::LOAD_PRUNE_EDGES, &scope).await?;
             self.take_away(statements::LOAD_PRUNE_NODES, &scope).await?;
         }
-        let ended = self.ask(statements::LOAD_END, scope, QUERY_DEADLINE).await?;
+        let ended = self.ask(statements::LOAD_END, scope, CHUNK_DEADLINE).await?;
         if ended.count("total")? == 1 {
             return Ok(());
         }
@@ -71,9 +71,9 @@ impl Neo4j {
     }
 
     async fn remove_scope(&self, scope: Parameters) -> Result<(), GraphError> {
-        self.ask(statements::REMOVE_BEGIN, scope.clone(), QUERY_DEADLINE).await?;
+        self.ask(statements::REMOVE_BEGIN, scope.clone(), CHUNK_DEADLINE).await?;
         self.take_away(statements::REMOVE_NODES, &scope).await?;
-        self.ask(statements::REMOVE_END, scope, QUERY_DEADLINE).await?;
+        self.ask(statements::REMOVE_END, scope, CHUNK_DEADLINE).await?;
         Ok(())
     }
 

@@ -100,8 +100,8 @@ impl Neo4j {
         Ok(placed(&answer, "total")?.into_iter().map(|(_, key)| key).collect())
     }
 
-    /// Writes how units stand; how many of the updates were newer than what was known.
-    pub(super) async fn update_units(&self, plan: PlanKey, updates: &[UnitUpdate]) -> Result<usize, GraphError> {
+    /// Writes how units stand in a generation, none for the active one; how many of the updates were newer than what was known.
+    pub(super) async fn update_units(&self, generation: Option<u32>, plan: PlanKey, updates: &[UnitUpdate]) -> Result<usize, GraphError> {
         let mut newest: BTreeMap<&str, &UnitUpdate> = BTreeMap::new();
         for update in updates {
             let known = newest.entry(&update.key).or_insert(update);
@@ -112,8 +112,8 @@ impl Neo4j {
         let rows: Vec<BoltType> = newest.into_values().map(update_row).collect();
         let mut applied = 0;
         for chunk in rows.chunks(UPDATES_MAX) {
-            let parameters = with(plan, [("rows", chunk.to_vec().into())]);
-            applied += self.ask(statements::UPDATE_UNITS, parameters, QUERY_DEADLINE).await?.known(plan)?.count("applied")?;
+            let parameters = with(plan, [("rows", chunk.to_vec().into()), ("generation", generation.map(i64::from).into())]);
+            applied += self.ask(statements::UPDATE_UNITS, parameters, CHUNK_DEADLINE).await?.known(plan)?.count("applied")?;
         }
         Ok(applied)
     }

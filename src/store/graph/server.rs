@@ -90,12 +90,13 @@ impl Server {
     }
 
     pub(super) async fn update_units(&self, plan: PlanKey, updates: &[UnitUpdate]) -> Result<usize, GraphError> {
-        match self.standby.update_units(plan, updates) {
+        match self.standby.update_units(None, plan, updates) {
             // It holds the newest plans only.
             Ok(_) | Err(GraphError::UnknownPlan(_)) => {}
             Err(error) => return Err(error),
         }
-        self.strictly(self.neo4j.deadline(statements::UPDATE_UNITS), self.neo4j.update_units(plan, updates)).await
+        // Nobody waits for it, and a whole wave may have changed.
+        self.strictly(LOAD_DEADLINE, self.neo4j.update_units(None, plan, updates)).await
     }
 
     pub(super) async fn info(&self) -> Result<GraphInfo, GraphError> {

@@ -11,7 +11,7 @@ use crate::store::testing as services;
 const THRESHOLDS: Thresholds = Thresholds { failures: u32::MAX, open: Duration::ZERO };
 
 /// Where the tests' Neo4j is.
-pub(super) fn settings() -> Option<GraphServer> {
+pub(crate) fn settings() -> Option<GraphServer> {
     let uri = services::server("SPECWAVE_TEST_NEO4J_URI")?;
     let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} belongs to SPECWAVE_TEST_NEO4J_URI"));
     let password = variable("SPECWAVE_TEST_NEO4J_PASSWORD").into();

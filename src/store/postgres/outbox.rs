@@ -72,6 +72,14 @@ pub struct Position {
     xid: String,
 }
 
+#[cfg(test)]
+impl Position {
+    /// Before every change of this cluster.
+    pub(crate) fn rewind(&mut self) {
+        "0".clone_into(&mut self.xid);
+    }
+}
+
 /// How far behind a projection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lag {
@@ -185,4 +193,10 @@ pub async fn lag(tx: &mut SystemTx, projection: &str, aggregates: &[&str]) -> Re
         dead_letters: aside.cast_unsigned(),
         generation: generation.map(i32::cast_unsigned),
     })
+}
+
+/// What a network or an operator may do to announcements: they are gone. Returns how many there were.
+#[cfg(test)]
+pub(crate) async fn lose(tx: &mut SystemTx) -> Result<u64, StoreError> {
+    Ok(sqlx::query("delete from outbox").execute(&mut **tx).await?.rows_affected())
 }

@@ -12,6 +12,8 @@ use crate::model::{PatternId, PatternKind};
 pub struct VectorRow {
     /// The pattern.
     pub id: PatternId,
+    /// Its kind.
+    pub kind: PatternKind,
     /// The version of its row.
     pub version: i64,
     /// The vector.
@@ -92,7 +94,7 @@ fn read_horizon(text: &str) -> Result<u64, StoreError> {
 
 /// The vectors that this embedder made of those patterns, by id.
 pub async fn find(tx: &mut TenantTx, model: &str, ids: &[PatternId]) -> Result<Vec<VectorRow>, StoreError> {
-    let query = "select p.id, p.version, v.vector, p.language, p.framework, p.unit_type, p.spec_type, p.success from patterns p \
+    let query = "select p.id, p.kind, p.version, v.vector, p.language, p.framework, p.unit_type, p.spec_type, p.success from patterns p \
                  join pattern_vectors v on v.organization_id = p.organization_id and v.pattern_id = p.id and v.model = $3 \
                  where p.organization_id = $1 and p.id = any($2) order by p.id";
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
@@ -100,6 +102,7 @@ pub async fn find(tx: &mut TenantTx, model: &str, ids: &[PatternId]) -> Result<V
     let read = |row: &sqlx::postgres::PgRow| {
         Ok(VectorRow {
             id: PatternId(row.try_get("id")?),
+            kind: named("pattern kind", row.try_get("kind")?)?,
             version: row.try_get("version")?,
             vector: row.try_get("vector")?,
             language: row.try_get("language")?,

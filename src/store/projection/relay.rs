@@ -63,6 +63,15 @@ impl TargetError {
         Self::Away { store, reason: reason.to_string() }
     }
 
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Away { .. } => Some("`specwave doctor` shows which store does not answer and what to do"),
+            Self::Refused(_) => None,
+            Self::Facts(error) => error.hint(),
+        }
+    }
+
     /// True when the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -46,6 +46,11 @@ pub trait Compared: Target {
     /// What it consists of; none when the store does not have it.
     fn held(&self, id: &Self::Id) -> impl Future<Output = Result<Option<Items>, TargetError>> + Send;
 
+    /// Waits until what was announced has arrived: before anything that differs is looked at again.
+    fn settle(&self) -> impl Future<Output = Result<(), TargetError>> + Send {
+        async { Ok(()) }
+    }
+
     /// Makes it what the tables say.
     fn mend(&self, id: &Self::Id) -> impl Future<Output = Result<(), TargetError>> + Send;
 }
@@ -93,6 +98,7 @@ pub async fn verify(target: &impl Compared, repair: Repair) -> Result<Verified, 
         if first.is_none() {
             continue;
         }
+        target.settle().await?;
         let (Some(detail), _) = compare(target, &id).await? else { continue };
         let mut difference = Difference { projection: target.name(), aggregate: id.to_string(), detail, mended: false };
         if repair == Repair::Yes {

@@ -1,0 +1,116 @@
+//! `specwave rebuild`: graph, vectors and cache anew from the facts, while runs go on.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::output::say;
+use super::{Failure, Global, output};
+use crate::app::App;
+use crate::store::graph::Graph;
+use crate::store::projection::Projection;
+
+/// How long another process may go on writing to a projection before this one has its turn.
+const TURN_WITHIN: Duration = Duration::from_mins(1);
+
+/// Build a store that follows the facts anew.
+#[derive(Debug, clap::Args)]
+pub struct RebuildArgs {
+    /// Which one
+    store: Store,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What can be built anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Store {
+    /// Plans and how their units stand
+    Graph,
+    /// The vectors of patterns, from those kept in PostgreSQL; nothing is embedded again
+    Vectors,
+    /// Assembled contexts: all are dropped, and made again when they are needed
+    Cache,
+    /// Each of them
+    All,
+}
+
+/// What became of one store.
+#[derive(Debug, Serialize)]
+struct Built {
+    store: &'static str,
+    mode: &'static str,
+    /// Plans, patterns, or entries that were dropped; none where nothing is kept.
+    aggregates: Option<u64>,
+    seconds: f64,
+    detail: String,
+}
+
+/// Runs the command.
+pub async fn run(args: RebuildArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let app = App::open(Arc::new(global.config(Vec::new())?)).await?;
+    let built = Box::pin(rebuild(&app, args.store)).await;
+    app.close().await;
+    let built = built?;
+    if args.json {
+        output::print_json(&built)?;
+    } else {
+        for line in &built {
+            say!("{:<8} {:<11} {} in {:.1} s", line.store, line.mode, line.detail, line.seconds);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn rebuild(app: &App, store: Store) -> anyhow::Result<Vec<Built>> {
+    let mut built = Vec::new();
+    if matches!(store, Store::Graph | Store::All) {
+        built.push(graph(app).await?);
+    }
+    if matches!(store, Store::Vectors | Store::All) {
+        built.push(vectors(app).await?);
+    }
+    if matches!(store, Store::Cache | Store::All) {
+        built.push(cache(app).await?);
+    }
+    Ok(built)
+}
+
+async fn graph(app: &App) -> anyhow::Result<Built> {
+    let (store, mode) = ("graph", app.graph.mode());
+    if matches!(app.graph, Graph::Embedded(_)) {
+        let detail = "nothing is kept: each process makes its graphs from the plans".to_owned();
+        return Ok(Built { store, mode, aggregates: None, seconds: 0.0, detail });
+    }
+    let started = Instant::now();
+    let rebuilt = app.projections().rebuild(Projection::Graph, TURN_WITHIN).await?;
+    let detail = format!("{} plans, {} nodes and dependencies", rebuilt.aggregates, rebuilt.items);
+    Ok(Built { store, mode, aggregates: Some(rebuilt.aggregates as u64), seconds: started.elapsed().as_secs_f64(), detail })
+}
+
+async fn vectors(app: &App) -> anyhow::Result<Built> {
+    let (store, mode) = ("vectors", app.vectors_status.mode);
+    if mode == "exact" {
+        let message = format!("the vectors cannot be built anew: {}", app.vectors_status.reason);
+        let hint = app.vectors_status.hint.clone().unwrap_or_else(|| "stop the process that holds them and run this again".to_owned());
+        return Err(Failure::usage(message).hint(hint).into());
+    }
+    let started = Instant::now();
+    let rebuilt = app.projections().rebuild(Projection::Vectors, TURN_WITHIN).await?;
+    // What the present embedder has never seen is embedded here, and only that.
+    app.memory().catch_up().await?;
+    app.vectors.optimize().await?;
+    let detail = format!("{} patterns", rebuilt.aggregates);
+    Ok(Built { store, mode, aggregates: Some(rebuilt.aggregates as u64), seconds: started.elapsed().as_secs_f64(), detail })
+}
+
+async fn cache(app: &App) -> anyhow::Result<Built> {
+    let (store, mode) = ("cache", app.cache.mode());
+    let started = Instant::now();
+    let dropped = app.cache.clear().await?;
+    let detail = format!("{dropped} contexts dropped");
+    Ok(Built { store, mode, aggregates: Some(dropped), seconds: started.elapsed().as_secs_f64(), detail })
+}
