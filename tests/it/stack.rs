@@ -16,6 +16,7 @@ static ONE: Mutex<()> = Mutex::new(());
 /// PostgreSQL, Neo4j and Redis; dropped, they end.
 pub struct Stack {
     folder: TempDir,
+    environment: BTreeMap<String, String>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -26,8 +27,9 @@ impl Stack {
         let folder = TempDir::new().unwrap();
         // PostgreSQL's account must get there.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let stack = Self { folder, _turn: turn };
+        let mut stack = Self { folder, environment: BTreeMap::new(), _turn: turn };
         stack.start();
+        stack.environment = stack.told();
         stack
     }
 
@@ -45,8 +47,12 @@ impl Stack {
         until("the store ended", || !alive(pid));
     }
 
-    /// The settings that make specwave use them.
-    pub fn environment(&self) -> BTreeMap<String, String> {
+    /// The settings that make specwave use them, whether they run or not.
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
+    fn told(&self) -> BTreeMap<String, String> {
         let output = self.script(&["env"]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let pairs = text.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
