@@ -11,6 +11,7 @@ mod standin;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +20,10 @@ use specwave::app::App;
 use specwave::config::Config;
 use specwave::learning::Query;
 use specwave::model::{OrganizationId, Pattern, PatternId, PatternKind, RunId};
+use specwave::runner::preview::{self, Handles};
 use specwave::store::breaker::Thresholds;
 use specwave::store::cache::{Cache, Key};
-use specwave::store::postgres::patterns;
+use specwave::store::postgres::{patterns, plans, runs};
 use specwave::store::vectors::{Collection, Filter, Generation, Point, Search, Vectors};
 use uuid::Uuid;
 
@@ -31,6 +33,9 @@ const ROUNDS: usize = 200;
 const HITS: usize = 10;
 /// Bytes of a standard context.
 const CONTEXT_BYTES: usize = 8 * 1024;
+/// A run with a unit that waits for somebody, who would be told a context.
+const SPEC: &str = "# Shortener\n\nThe service must shorten addresses.\n\n# Logical Dependency Chain\n\n1. Storage module.\n\
+2. Code generation.\n3. Endpoint that shortens (depends on 1 & 2).\n";
 /// Never open: a failure is to end the benchmark, not to be measured.
 const THRESHOLDS: Thresholds = Thresholds { failures: u32::MAX, open: Duration::ZERO };
 
@@ -84,6 +89,7 @@ async fn search(table: &mut Table, what: &str, vectors: &Vectors, tenant: Organi
 /// What a user waits for: the question's vector, the nearest patterns, their rows.
 async fn searches(table: &mut Table, config: &Config, sizes: &[usize]) {
     let own = config.data_dir.join("bench-patterns");
+    let run = planned(&own);
     let flags = [("data_dir", own.to_string_lossy().into_owned().into()), ("database_url", "".into()), ("vectors.url", "".into())];
     let app = App::open(Arc::new(Config::load(&flags).unwrap())).await.unwrap();
     let memory = app.memory();
@@ -104,8 +110,48 @@ async fn searches(table: &mut Table, config: &Config, sizes: &[usize]) {
             async move { assert_eq!(memory.search(&Query::of(format!("list endpoint number {round}"))).await.unwrap().len(), HITS) }
         };
         table.measure(format!("{there} patterns, `patterns search` within one process"), ROUNDS, app.vectors_status.mode, ask).await;
+        assembled(table, &app, run, there).await;
     }
     app.close().await;
+}
+
+/// What an agent would be told about a unit: the plan is read, similar work looked up, the parts are put together or found in the cache.
+async fn assembled(table: &mut Table, app: &App, run: RunId, there: usize) {
+    let organization = app.actor.organization;
+    let plan = {
+        let mut tx = app.postgres.tenant(organization).await.unwrap();
+        let row = runs::find(&mut tx, run).await.unwrap().unwrap();
+        plans::load(&mut tx, row.plan.unwrap()).await.unwrap().unwrap()
+    };
+    let unit = plan.units().next().unwrap().key.clone();
+    for (what, cold) in [("made anew", true), ("out of the cache", false)] {
+        let make = |_| {
+            let (app, unit) = (app.clone(), unit.clone());
+            async move {
+                if cold {
+                    app.cache.clear().await.unwrap();
+                }
+                let handles = Handles { organization, postgres: app.postgres.clone(), cache: app.cache.clone(), memory: app.memory() };
+                let made = preview::of_unit(&handles, run, &unit, None).await.unwrap();
+                assert!(made.without_similar.is_none() && !made.context.text.is_empty());
+            }
+        };
+        let remark = format!("with the vector of its question; cache {}", app.cache.mode());
+        table.measure(format!("{there} patterns, the context of a unit {what}"), ROUNDS, &remark, make).await;
+    }
+}
+
+/// The id of a run below that data directory whose units wait.
+fn planned(data_dir: &Path) -> RunId {
+    let scratch = tempfile::tempdir().unwrap();
+    let (spec, out) = (scratch.path().join("shortener.md"), scratch.path().join("out"));
+    std::fs::write(&spec, SPEC).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_specwave"));
+    command.args(["run", spec.to_str().unwrap(), "--out", out.to_str().unwrap(), "--json"]).env("SPECWAVE_DATA_DIR", data_dir);
+    let output = command.env_remove("DATABASE_URL").env_remove("QDRANT_URL").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let report: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    report["run"].as_str().unwrap().parse().unwrap()
 }
 
 fn pattern(number: usize) -> Pattern {

@@ -19,7 +19,9 @@ use crate::config::GraphServer;
 
 /// How long a question may take.
 pub(super) const QUERY_DEADLINE: Duration = Duration::from_secs(2);
-/// The same for the first time that this process sends a statement: the server may have to compile it, 0.2 to 1.3 s on an idle machine.
+/// How long writing how a few units stand may take: nobody waits for it.
+pub(super) const UPDATE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long either may take for the first time that this process sends a statement: the server may have to compile it, 0.2 to 1.3 s on an idle machine.
 pub(super) const COLD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long writing or removing one chunk may take.
 pub(super) const CHUNK_DEADLINE: Duration = Duration::from_secs(30);
@@ -108,7 +110,7 @@ impl Neo4j {
         if !self.prepared.load(Ordering::Relaxed) {
             Box::pin(self.prepare()).await?;
         }
-        if self.has_answered(statement) && within <= QUERY_DEADLINE {
+        if self.has_answered(statement) && within <= UPDATE_DEADLINE {
             return self.send(statement, &parameters, within).await;
         }
         // What hangs is found out soon, for only what answers gets the time to compile, or to write.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use neo4rs::BoltType;
 
-use super::neo4j::{Answer, CHUNK_DEADLINE, Neo4j, Parameters, QUERY_DEADLINE};
+use super::neo4j::{Answer, CHUNK_DEADLINE, Neo4j, Parameters, QUERY_DEADLINE, UPDATE_DEADLINE};
 use super::neo4j_plans::{integer, row};
 use super::plan::{AgentLoad, Counts, PlanContents, TaskContents, UnitUpdate};
 use super::statements::{self, Statement};
@@ -17,6 +17,8 @@ use crate::model::{OrganizationId, RunId};
 const DEPTH_FIRST: usize = 4_096;
 /// Levels that one statement of a closure covers; its text says so.
 const LEVELS_AT_ONCE: usize = 10;
+/// Updates that take no longer than a question.
+const UPDATES_FEW: usize = 50;
 /// Updates that one statement writes.
 const UPDATES_MAX: usize = 1_000;
 
@@ -113,7 +115,8 @@ impl Neo4j {
         let mut applied = 0;
         for chunk in rows.chunks(UPDATES_MAX) {
             let parameters = with(plan, [("rows", chunk.to_vec().into()), ("generation", generation.map(i64::from).into())]);
-            applied += self.ask(statements::UPDATE_UNITS, parameters, CHUNK_DEADLINE).await?.known(plan)?.count("applied")?;
+            let within = if chunk.len() <= UPDATES_FEW { UPDATE_DEADLINE } else { CHUNK_DEADLINE };
+            applied += self.ask(statements::UPDATE_UNITS, parameters, within).await?.known(plan)?.count("applied")?;
         }
         Ok(applied)
     }
