@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::failure::UNFINISHED;
 use super::output::say;
-use super::{Failure, Global, output};
+use super::{Global, output};
 use crate::app::App;
+use crate::pipeline::validate::counted;
 use crate::store::graph::Graph;
 use crate::store::projection::Projection;
 
@@ -47,6 +49,8 @@ struct Built {
     aggregates: Option<u64>,
     seconds: f64,
     detail: String,
+    /// False when it could not be done here and has to be done elsewhere.
+    done: bool,
 }
 
 /// Runs the command.
@@ -59,10 +63,10 @@ pub async fn run(args: RebuildArgs, global: &Global) -> anyhow::Result<ExitCode>
         output::print_json(&built)?;
     } else {
         for line in &built {
-            say!("{:<8} {:<11} {} in {:.1} s", line.store, line.mode, line.detail, line.seconds);
+            say!("{:<8} {:<11} {} ({:.1} s)", line.store, line.mode, line.detail, line.seconds);
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if built.iter().all(|store| store.done) { ExitCode::SUCCESS } else { ExitCode::from(UNFINISHED) })
 }
 
 async fn rebuild(app: &App, store: Store) -> anyhow::Result<Vec<Built>> {
@@ -83,34 +87,33 @@ async fn graph(app: &App) -> anyhow::Result<Built> {
     let (store, mode) = ("graph", app.graph.mode());
     if matches!(app.graph, Graph::Embedded(_)) {
         let detail = "nothing is kept: each process makes its graphs from the plans".to_owned();
-        return Ok(Built { store, mode, aggregates: None, seconds: 0.0, detail });
+        return Ok(Built { store, mode, aggregates: None, seconds: 0.0, detail, done: true });
     }
     let started = Instant::now();
     let rebuilt = app.projections().rebuild(Projection::Graph, TURN_WITHIN).await?;
-    let detail = format!("{} plans, {} nodes and dependencies", rebuilt.aggregates, rebuilt.items);
-    Ok(Built { store, mode, aggregates: Some(rebuilt.aggregates as u64), seconds: started.elapsed().as_secs_f64(), detail })
+    let detail = format!("{}, {} nodes and dependencies", counted(rebuilt.aggregates, "plan"), rebuilt.items);
+    Ok(Built { store, mode, aggregates: Some(rebuilt.aggregates as u64), seconds: started.elapsed().as_secs_f64(), detail, done: true })
 }
 
 async fn vectors(app: &App) -> anyhow::Result<Built> {
     let (store, mode) = ("vectors", app.vectors_status.mode);
     if mode == "exact" {
-        let message = format!("the vectors cannot be built anew: {}", app.vectors_status.reason);
-        let hint = app.vectors_status.hint.clone().unwrap_or_else(|| "stop the process that holds them and run this again".to_owned());
-        return Err(Failure::usage(message).hint(hint).into());
+        let detail = format!("not built: {}", app.vectors_status.reason);
+        return Ok(Built { store, mode, aggregates: None, seconds: 0.0, detail, done: false });
     }
     let started = Instant::now();
     let rebuilt = app.projections().rebuild(Projection::Vectors, TURN_WITHIN).await?;
     // What the present embedder has never seen is embedded here, and only that.
     app.memory().catch_up().await?;
     app.vectors.optimize().await?;
-    let detail = format!("{} patterns", rebuilt.aggregates);
-    Ok(Built { store, mode, aggregates: Some(rebuilt.aggregates as u64), seconds: started.elapsed().as_secs_f64(), detail })
+    let detail = counted(rebuilt.aggregates, "pattern");
+    Ok(Built { store, mode, aggregates: Some(rebuilt.aggregates as u64), seconds: started.elapsed().as_secs_f64(), detail, done: true })
 }
 
 async fn cache(app: &App) -> anyhow::Result<Built> {
     let (store, mode) = ("cache", app.cache.mode());
     let started = Instant::now();
     let dropped = app.cache.clear().await?;
-    let detail = format!("{dropped} contexts dropped");
-    Ok(Built { store, mode, aggregates: Some(dropped), seconds: started.elapsed().as_secs_f64(), detail })
+    let detail = format!("{} dropped", counted(usize::try_from(dropped).unwrap_or(usize::MAX), "context"));
+    Ok(Built { store, mode, aggregates: Some(dropped), seconds: started.elapsed().as_secs_f64(), detail, done: true })
 }

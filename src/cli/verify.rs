@@ -10,6 +10,7 @@ use super::failure::UNFINISHED;
 use super::output::say;
 use super::{Global, output};
 use crate::app::App;
+use crate::pipeline::validate::counted;
 use crate::store::graph::Graph;
 use crate::store::projection::Projection;
 use crate::store::projection::verify::{Difference, Repair, Verified};
@@ -73,8 +74,12 @@ async fn compare(app: &App, repair: Repair) -> anyhow::Result<Vec<Compared>> {
 
 fn print(compared: &Compared) {
     let Compared { store, mode, verified } = compared;
-    let what = if *store == "graph" { "plans" } else { "collections" };
-    say!("{store:<8} {mode:<11} {} {what}, {} items, {} differ", verified.aggregates, verified.items, verified.differences.len());
+    let what = counted(verified.aggregates, if *store == "graph" { "plan" } else { "collection" });
+    let different = match verified.differences.len() {
+        0 => "nothing differs".to_owned(),
+        count => format!("{count} of them not what the facts say"),
+    };
+    say!("{store:<8} {mode:<11} {what}, {}: {different}", counted(verified.items, "item"));
     for Difference { aggregate, detail, mended, .. } in &verified.differences {
         say!("  {aggregate} {detail}{}", if *mended { "; mended" } else { "" });
     }

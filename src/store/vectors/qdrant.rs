@@ -290,7 +290,9 @@ impl Qdrant {
         F: Future<Output = Result<T, QdrantError>>,
     {
         let connection = self.connection();
-        let answer = self.breaker.call(deadline, forms::is_outage, Box::pin(call(Arc::clone(&connection.client)))).await;
+        let call = call(Arc::clone(&connection.client));
+        let call = async { call.await.map_err(|error| forms::Said::of(&error)) };
+        let answer = self.breaker.call(deadline, |said| said.is_outage, Box::pin(call)).await;
         let refused = match answer {
             Ok(value) => return Ok(value),
             Err(refused) => refused,
@@ -301,7 +303,7 @@ impl Qdrant {
         Err(match refused {
             Refused::Open { .. } => VectorsError::LeftAlone { action, reason: refused.to_string() },
             Refused::Deadline { within, .. } => VectorsError::Deadline { action, within },
-            Refused::Failed(error) => VectorsError::Engine { action, reason: forms::reason(&error) },
+            Refused::Failed(said) => VectorsError::Engine { action, reason: said.reason },
         })
     }
 

@@ -4,6 +4,7 @@
 //! Called by `qdrant` alone.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use qdrant_client::qdrant::collections_client::CollectionsClient;
 use qdrant_client::qdrant::vector_output::Vector as Stored;
@@ -201,18 +202,41 @@ fn id(id: &api::PointId) -> Option<Uuid> {
 }
 
 /// False for an answer of a server that is well and refuses this one question.
-pub(super) fn is_outage(error: &QdrantError) -> bool {
+fn is_outage(error: &QdrantError) -> bool {
     let QdrantError::ResponseError { status } = error else { return true };
     let refused =
         [Code::InvalidArgument, Code::NotFound, Code::AlreadyExists, Code::FailedPrecondition, Code::OutOfRange, Code::Unimplemented];
     !refused.contains(&status.code())
 }
 
-/// What the server said, in a phrase: without the headers of its answer.
+/// What a call that failed came to.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// True when the server is to blame, and not the question.
+    pub(super) is_outage: bool,
+    /// In a phrase.
+    pub(super) reason: String,
+}
+
+impl Said {
+    pub(super) fn of(error: &QdrantError) -> Self {
+        Self { is_outage: is_outage(error), reason: reason(error) }
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.reason)
+    }
+}
+
+/// What the server said, in a phrase: without the headers of its answer and the innards of the connection.
 pub(super) fn reason(error: &QdrantError) -> String {
     match error {
         QdrantError::ResponseError { status } | QdrantError::ResourceExhaustedError { status, .. } => {
-            format!("{}: {}", status.code().description(), status.message())
+            let message = status.message();
+            let message = message.split_once(": tonic::transport::Error(").map_or(message, |(phrase, _)| phrase);
+            format!("{}: {message}", status.code().description())
         }
         other => other.to_string(),
     }
