@@ -20,7 +20,7 @@ use crate::model::plan::EffortUnit;
 use crate::model::{PatternHit, Plan, SpecDocument, Task};
 
 /// How much is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// At most 3 KB: small units.
@@ -111,7 +111,7 @@ pub struct Context {
 }
 
 /// Where the parts of a context came from, and what was left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Receipt {
     /// How much.
     pub level: Level,
@@ -126,7 +126,7 @@ pub struct Receipt {
 }
 
 /// One part of a context.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Part {
     /// The section it stands in.
     pub section: String,

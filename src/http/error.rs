@@ -7,6 +7,7 @@ use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::health::Stores;
 use super::problem::Problem;
 use crate::engine::EngineError;
 use crate::learning::MemoryError;
@@ -76,6 +77,15 @@ pub enum ApiError {
         /// When to come back.
         retry: Duration,
     },
+    /// 503 with `Retry-After`: a store that nothing works without does not answer.
+    NotReady {
+        /// Why not.
+        detail: String,
+        /// How each store is.
+        stores: Stores,
+        /// When to come back.
+        retry: Duration,
+    },
     /// 500: a defect. The detail goes to the log, not to the caller.
     Internal(String),
 }
@@ -138,6 +148,10 @@ impl ApiError {
             }
             Self::Unavailable { detail, .. } => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable", detail)
                 .hint("nothing is lost: try again in a moment"),
+            Self::NotReady { detail, stores, .. } => {
+                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable", detail);
+                Problem { stores: Some(stores), ..problem.hint("nothing is lost: try again in a moment") }
+            }
             Self::Internal(detail) => {
                 tracing::error!(detail = crate::redact::redact(&detail), "a request met a defect");
                 Problem::new(
@@ -160,7 +174,9 @@ impl IntoResponse for ApiError {
             Self::Unauthorized => drop(headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"specwave\""))),
             Self::MethodNotAllowed(allow) => drop(headers.insert(ALLOW, allow.clone())),
             Self::Busy(_) => drop(headers.insert(RETRY_AFTER, HeaderValue::from(1))),
-            Self::Unavailable { retry, .. } => drop(headers.insert(RETRY_AFTER, HeaderValue::from(retry.as_secs().max(1)))),
+            Self::Unavailable { retry, .. } | Self::NotReady { retry, .. } => {
+                drop(headers.insert(RETRY_AFTER, HeaderValue::from(retry.as_secs().max(1))));
+            }
             _ => {}
         }
         let problem = self.problem();

@@ -35,8 +35,11 @@ pub struct Ready {
     #[schema(example = "ready")]
     status: &'static str,
     /// `up` or `down` by store.
-    stores: BTreeMap<&'static str, StoreState>,
+    stores: Stores,
 }
+
+/// `up` or `down` by store.
+pub type Stores = BTreeMap<&'static str, StoreState>;
 
 /// How one store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -59,15 +62,18 @@ pub async fn live() -> Json<Live> {
 #[utoipa::path(get, path = "/health/ready", tag = "Operation", operation_id = "ready", security(()),
     responses(
         (status = 200, description = "Requests can be served; a store other than PostgreSQL may be down.", body = Ready),
+        (status = 503, description = "PostgreSQL does not answer; `stores` says how each one is.",
+            headers(("Retry-After" = u64, description = "When to ask again, in seconds."))),
     ))]
 pub async fn ready(State(api): State<Api>) -> Result<Json<Ready>, ApiError> {
     let found = stores(&api).await;
-    if found.iter().any(|(store, up)| *store == POSTGRES && !up) {
-        return Err(ApiError::Unavailable { detail: "postgresql does not answer".to_owned(), retry: ASK_TIMEOUT });
-    }
-    let status = if found.iter().all(|(_, up)| *up) { "ready" } else { "degraded" };
     let state = |up: bool| if up { StoreState::Up } else { StoreState::Down };
-    Ok(Json(Ready { status, stores: found.into_iter().map(|(store, up)| (store, state(up))).collect() }))
+    let stores: Stores = found.into_iter().map(|(store, up)| (store, state(up))).collect();
+    if stores.get(POSTGRES) == Some(&StoreState::Down) {
+        return Err(ApiError::NotReady { detail: "postgresql does not answer".to_owned(), stores, retry: ASK_TIMEOUT });
+    }
+    let status = if stores.values().all(|state| *state == StoreState::Up) { "ready" } else { "degraded" };
+    Ok(Json(Ready { status, stores }))
 }
 
 /// Which stores answer. PostgreSQL is asked; of the others it is known how they answered the work so far.

@@ -15,6 +15,27 @@ const EVERYWHERE: [(&str, &str); 4] = [
     ("500", "A defect of the server."),
     ("503", "Not now: too much to do, or the database is away. `Retry-After` says when to come back."),
 ];
+/// Where to go on from an answer: operation and status, the link's name, the operation that it leads to, its parameter, and where in
+/// the answer that is.
+const LINKS: [(&str, &str, &str, &str, &str, &str); 17] = [
+    ("submitSpec", "202", "progress", "getProgress", "spec_id", "/spec/id"),
+    ("listSpecs", "200", "spec", "getSpec", "id", "/items/0/id"),
+    ("listSpecs", "200", "findings", "getSpecFindings", "id", "/items/0/id"),
+    ("listSpecs", "200", "plan", "getSpecPlan", "id", "/items/0/id"),
+    ("listSpecs", "200", "tasks", "listTasks", "id", "/items/0/id"),
+    ("listSpecs", "200", "progress", "getProgress", "spec_id", "/items/0/id"),
+    ("listRuns", "200", "run", "getRun", "id", "/items/0/id"),
+    ("listRuns", "200", "plan", "getRunPlan", "id", "/items/0/id"),
+    ("listRuns", "200", "waves", "getWaves", "id", "/items/0/id"),
+    ("listRuns", "200", "wave", "getCurrentWave", "run", "/items/0/id"),
+    ("listRuns", "200", "report", "getReport", "id", "/items/0/id"),
+    ("listRuns", "200", "pause", "pauseRun", "id", "/items/0/id"),
+    ("listRuns", "200", "resume", "resumeRun", "id", "/items/0/id"),
+    ("listRuns", "200", "cancel", "cancelRun", "id", "/items/0/id"),
+    ("listTasks", "200", "context", "getTaskContext", "id", "/items/2/id"),
+    ("listTasks", "200", "execute", "executeTask", "id", "/items/2/id"),
+    ("listPatterns", "200", "pattern", "getPattern", "id", "/items/0/pattern/id"),
+];
 /// Schemas of requests: their fields are as the caller may leave them out. Those of answers are always there.
 const REQUESTS: [&str; 3] = ["Envelope", "RunRequest", "Problem"];
 
@@ -52,6 +73,7 @@ pub fn complete(collected: &OpenApi) -> Value {
     for (path, item) in paths {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             parameters(operation);
+            links(operation);
             answers(path, method, operation);
         }
     }
@@ -73,21 +95,32 @@ fn require_all(schema: &mut Value) {
     }
 }
 
+/// Adds where to go on from its answers.
+fn links(operation: &mut Value) {
+    let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+    for (_, status, name, to, parameter, pointer) in LINKS.into_iter().filter(|link| link.0 == id) {
+        let link = json!({ "operationId": to, "parameters": { parameter: format!("$response.body#{pointer}") } });
+        operation["responses"][status]["links"][name] = link;
+    }
+}
+
 /// A parameter that is left out is not null: a query string has no null.
 fn parameters(operation: &mut Value) {
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
-        not_null(&mut parameter["schema"]);
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(schema) = parameter.get_mut("schema") {
+            not_null(schema);
+        }
     }
 }
 
 fn not_null(schema: &mut Value) {
-    if let Some(types) = schema["type"].as_array_mut() {
+    if let Some(types) = schema.get_mut("type").and_then(Value::as_array_mut) {
         types.retain(|name| name != "null");
         if let [only] = types.as_slice() {
             schema["type"] = only.clone();
         }
     }
-    if let Some(choices) = schema["oneOf"].as_array_mut() {
+    if let Some(choices) = schema.get_mut("oneOf").and_then(Value::as_array_mut) {
         choices.retain(|choice| choice["type"] != "null");
         if let [only] = choices.as_slice() {
             *schema = only.clone();
@@ -115,6 +148,10 @@ fn answers(path: &str, method: &str, operation: &mut Value) {
             ("415", "The body is of another media type."),
             ("422", "The body is understood and cannot be done; `findings` says why where it is a document."),
         ]);
+    }
+    let once = operation["parameters"].as_array().into_iter().flatten().any(|parameter| parameter["name"] == "Idempotency-Key");
+    if once && !takes_body {
+        more.push(("422", "The `Idempotency-Key` was used for another request."));
     }
     if method == "post" {
         more.push(("409", "It cannot be done in this state, or somebody is doing the same at this moment."));

@@ -59,6 +59,7 @@ pub struct PatternsQuery {
     /// Only what worked, or only what failed.
     success: Option<bool>,
     /// `next` of the part before; left out: the first one.
+    #[param(max_length = 512, pattern = "^[0-9a-f]+[.][0-9a-f]{32}$")]
     cursor: Option<String>,
     /// Entries at most.
     #[param(minimum = 1, maximum = 200)]

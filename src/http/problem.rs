@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::health::Stores;
 use crate::model::Finding;
 
 /// The media type of a problem document.
@@ -37,6 +38,9 @@ pub struct Problem {
     /// What was noticed about a submitted document, with places and hints; left out where no document was submitted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// How each store is, where that is the problem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stores: Option<Stores>,
 }
 
 impl Problem {
@@ -50,6 +54,7 @@ impl Problem {
             instance: String::new(),
             hint: None,
             findings: Vec::new(),
+            stores: None,
         }
     }
 

@@ -106,6 +106,7 @@ impl From<SubmittedAs> for How {
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// `next` of the part before; left out: the first one.
+    #[param(max_length = 512, pattern = "^[0-9a-f]+[.][0-9a-f]{32}$")]
     pub cursor: Option<String>,
     /// Entries at most.
     #[param(minimum = 1, maximum = 200)]

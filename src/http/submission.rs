@@ -74,6 +74,7 @@ pub struct Envelope {
     #[serde(default, deserialize_with = "present")]
     target: Option<String>,
     /// The document.
+    #[schema(min_length = 1)]
     content: String,
 }
 
@@ -82,17 +83,17 @@ pub fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializ
     T::deserialize(deserializer).map(Some)
 }
 
-/// What a raw submission says in the query.
+/// What a submission says in the query; an envelope's own words count more.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct SubmissionQuery {
-    /// The identity of a raw specification across versions; left out: its title.
+    /// The identity of the specification across versions; left out: its title.
     #[param(pattern = "^[a-z][a-z0-9-]{0,63}$")]
     name: Option<String>,
-    /// The format of a raw specification; left out: the one that is detected.
+    /// The format; left out: the one that is detected.
     format: Option<Format>,
-    /// The target pack for a raw specification.
+    /// The target pack.
     target: Option<String>,
     /// False: store and plan it, and do not build it.
     run: Option<bool>,
@@ -133,10 +134,12 @@ impl<S: Send + Sync> FromRequest<S> for Submission {
             let SubmissionQuery { name, format, target, .. } = query;
             return Ok(Self { name, format, target, source_name: Some((*file).to_owned()), content: bytes, run, identity });
         }
-        if query.name.is_some() || query.format.is_some() || query.target.is_some() {
-            return Err(ApiError::BadRequest("an envelope holds name, format and target itself; the query may hold only run".to_owned()));
-        }
         let Envelope { name, format, target, content } = json(&bytes)?;
+        if let Some(name) = &query.name {
+            intake::check_name(name)?;
+        }
+        // What is nearer to the document counts.
+        let (name, format, target) = (name.or(query.name), format.or(query.format), target.or(query.target));
         Ok(Self { name, format, target, source_name: None, content: content.into_bytes(), run, identity })
     }
 }

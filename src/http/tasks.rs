@@ -15,6 +15,7 @@ use super::idempotency::{Begun, IdempotencyKey, Key, Once};
 use super::reply::{Json, Reply};
 use super::specs::SPECS_HINT;
 use super::state::Api;
+use crate::context::Receipt;
 use crate::model::{CheckResult, Role, RunId, SpecId, TaskKind, TaskType, UnitId, UnitState};
 use crate::pipeline::again::{self, AgainError};
 use crate::pipeline::plan::type_name;
@@ -84,6 +85,7 @@ pub struct TasksQuery {
     #[param(minimum = 1, maximum = 5)]
     phase: Option<u8>,
     /// `next` of the part before; left out: the first one.
+    #[param(max_length = 512, pattern = "^[0-9a-f]+[.][0-9a-f]{32}$")]
     cursor: Option<String>,
     /// Entries at most.
     #[param(minimum = 1, maximum = 200)]
@@ -256,7 +258,7 @@ pub async fn status(State(api): State<Api>, Id(id): Id<UnitId>) -> Result<Json<T
 /// Shows the receipt of what a unit's agent was told: each part with its source and size, and what was left out and why.
 #[utoipa::path(get, path = "/tasks/{id}/context", tag = "Tasks", operation_id = "getTaskContext",
     params(("id" = UnitId, Path, description = "The unit.")),
-    responses((status = 200, description = "The newest receipt.", body = Value),
+    responses((status = 200, description = "The newest receipt.", body = Receipt),
         (status = 404, description = "There is no such unit, or nothing was told: generators read the specification itself.")))]
 pub async fn context(State(api): State<Api>, Id(id): Id<UnitId>) -> Result<Json<Value>, ApiError> {
     let mut tx = api.begin().await?;

@@ -102,9 +102,15 @@ pub fn target(wanted: Option<&str>, document: &SpecDocument, default: &str) -> R
 /// The identity of the specification: the given name, else its title's slug.
 pub fn identity(name: Option<&str>, document: &SpecDocument) -> Result<String, Refusal> {
     let Some(name) = name else { return Ok(document.slug.clone()) };
+    check_name(name)?;
+    Ok(name.to_owned())
+}
+
+/// Refuses what is no name.
+pub fn check_name(name: &str) -> Result<(), Refusal> {
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let valid = name.len() <= NAME_CHARS_MAX && name.bytes().all(letter) && name.starts_with(|first: char| first.is_ascii_lowercase());
-    if valid { Ok(name.to_owned()) } else { Err(Refusal::Name { name: name.to_owned() }) }
+    if valid { Ok(()) } else { Err(Refusal::Name { name: name.to_owned() }) }
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ const READY_MAX: Duration = Duration::from_mins(1);
 const FUZZ_MAX: Duration = Duration::from_mins(10);
 
 /// The fuzzer's executable; none, after a line that says so, where it cannot be had and nobody insists.
-fn fuzzer() -> Option<PathBuf> {
+pub fn fuzzer() -> Option<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/setup-fuzzer");
     let output = std::process::Command::new(script).output().unwrap();
     if output.status.success() {
@@ -122,20 +122,31 @@ struct Fuzz {
 }
 
 /// What the fuzzer found: for each kind of failure the operations that it was found on, and all that it printed.
-struct Report {
-    failures: Vec<(String, Vec<String>)>,
-    tested: u64,
-    text: String,
+pub struct Report {
+    /// Kinds of failures, and on which operations.
+    pub failures: Vec<(String, Vec<String>)>,
+    /// Operations that were called.
+    pub tested: u64,
+    /// All that it printed.
+    pub text: String,
 }
 
 async fn fuzz(fuzzer: &Path, source: &Path, port: u16, how: &Fuzz) -> Report {
+    let mut more: Vec<String> = vec!["--phases".to_owned(), "examples,coverage,fuzzing,stateful".to_owned()];
+    more.extend(how.without.iter().flat_map(|name| ["--exclude-name".to_owned(), name.clone()]));
+    more.extend(["--max-examples".to_owned(), how.examples.clone(), "--seed".to_owned(), how.seed.clone()]);
+    let source = source.to_str().unwrap();
+    run_fuzzer(fuzzer, "schemathesis.toml", source, &format!("http://127.0.0.1:{port}"), &more).await
+}
+
+/// Runs the fuzzer over a document, a file or an address, against a service.
+pub async fn run_fuzzer(fuzzer: &Path, settings: &str, source: &str, url: &str, more: &[String]) -> Report {
     let dir = TempDir::new().unwrap();
-    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract/schemathesis.toml");
+    let config = ours(settings);
     let mut command = tokio::process::Command::new(fuzzer);
-    command.arg("--config-file").arg(config).arg("run").arg(source).args(["--url", &format!("http://127.0.0.1:{port}")]);
-    command.args(["--phases", "examples,coverage,fuzzing,stateful", "--checks", "all", "--no-color", "--generation-database", "none"]);
-    command.args(["--max-examples", &how.examples, "--seed", &how.seed, "--report", "json", "--report-json-path", "report.json"]);
-    command.args(how.without.iter().flat_map(|name| ["--exclude-name", name]));
+    command.arg("--config-file").arg(config).arg("run").arg(source).args(["--url", url]).args(more);
+    command.args(["--checks", "all", "--no-color", "--generation-database", "none"]);
+    command.args(["--report", "json", "--report-json-path", "report.json"]);
     command.current_dir(dir.path()).kill_on_drop(true);
     let output = tokio::time::timeout(FUZZ_MAX, command.output()).await.expect("the fuzzer ends in time").unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

@@ -99,7 +99,8 @@ async fn without_its_database_it_says_so_and_goes_on_when_it_is_back() {
     let refused = serving.call("GET /runs/{id}", &[&run]).send().await;
     refused.problem(503, "unavailable");
     assert!(!refused.header("retry-after").is_empty());
-    serving.call("GET /health/ready", &[]).send().await.problem(503, "unavailable");
+    let away = serving.call("GET /health/ready", &[]).send().await.problem(503, "unavailable");
+    assert_eq!((&away["stores"]["postgres"], &away["stores"]["graph"]), (&json!("down"), &json!("up")), "{away:#}");
     serving.call("GET /health/live", &[]).send().await.expect(200);
     assert!(serving.call("GET /metrics", &[]).send().await.text.contains("specwave_store_up{store=\"postgres\"} 0"));
     database.ctl("start", "");

@@ -14,6 +14,7 @@ mod exec;
 mod faults;
 mod generated;
 mod http;
+mod http_contract;
 mod http_events;
 mod http_idempotency;
 mod http_operation;
