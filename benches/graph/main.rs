@@ -82,8 +82,10 @@ async fn measure_store(table: &mut Table, graph: &Graph, store: &str, goals: boo
     let closure = async |round: usize| assert!(graph.closure(key, &name(19, round % 50), LEVELS).await.unwrap().len() > 100);
     measure(table, format!("closure in 1,000 tasks, {store}"), 200, goal(median(10)), closure).await;
     let run = RunId::new();
+    let last_version = std::cell::Cell::new(0);
     let update = async |round: usize| {
-        let version = u64::try_from(round).unwrap() + 1;
+        let version = last_version.get() + 1;
+        last_version.set(version);
         let (key_of_unit, state) = (name(round % 20, round % 50), UnitState::Running);
         let update =
             UnitUpdate { key: key_of_unit, run, version, state, attempts: 1, agent: Some("generator".to_owned()), duration_ms: None };

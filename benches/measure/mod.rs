@@ -37,6 +37,7 @@ impl Table {
     }
 
     /// Calls `work` three times unmeasured, then `count` times.
+    #[allow(dead_code, reason = "not every benchmark repeats one thing")]
     pub async fn measure<F: Future>(
         &mut self,
         what: impl Into<String>,

@@ -10,6 +10,8 @@ use super::journal::{self, Done};
 use super::validate::counted;
 use super::{PipelineError, Run};
 use crate::model::{Phase, Plan, UnitState};
+use crate::store::postgres::units::{self, UnitRow};
+use crate::store::postgres::{StoreError, phases, settle};
 
 /// How many units ended in each state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +28,7 @@ pub async fn phase(run: &Run, plan: &Plan, round: u32) -> Result<bool, PipelineE
     }
     let units = run.units().await?;
     // What is pending while nothing is ready or running waits behind a unit that nothing can do.
-    if units.iter().any(|unit| matches!(unit.state, UnitState::Ready | UnitState::Running)) {
+    if units.iter().any(is_open) {
         journal::begin(run, Phase::Execute, round).await?;
         return Ok(false);
     }
@@ -40,5 +42,23 @@ pub async fn phase(run: &Run, plan: &Plan, round: u32) -> Result<bool, PipelineE
         Ok(Done::new(Execution { counts }, summary))
     })
     .await?;
-    Ok(true)
+    Ok(!opened_again(run).await?)
+}
+
+/// True for what some worker has, or may take.
+fn is_open(unit: &UnitRow) -> bool {
+    !unit.gate && matches!(unit.state, UnitState::Ready | UnitState::Running)
+}
+
+/// True when somebody had a unit opened since the units were looked at: the phase goes on. Whoever opens one holds the run's lock and
+/// looks whether the phase has ended, so one of the two sees the other.
+async fn opened_again(run: &Run) -> Result<bool, StoreError> {
+    let mut tx = run.tx().await?;
+    settle::lock_runs(&mut tx, &[run.id]).await?;
+    let open = units::list(&mut tx, run.id).await?.iter().any(is_open);
+    if open {
+        phases::reopen(&mut tx, run.id, &[Phase::Execute.as_str()]).await?;
+    }
+    tx.commit().await?;
+    Ok(open)
 }
