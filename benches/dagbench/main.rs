@@ -1,7 +1,8 @@
 //! The engine alone on graphs of known shape: how long it takes to carry a whole plan to its end, every step durable, when the work itself
 //! is nothing or a wait.
 //!
-//! `cargo bench --bench dagbench`, on the PostgreSQL of the settings. A time is that of the execution, from the first claim to the
+//! `cargo bench --bench dagbench`, on the PostgreSQL of the settings; with words after `--` only what a row's name holds one of, and nothing
+//! is written down. A time is that of the execution, from the first claim to the
 //! commit of the last unit; storing the plan is measured apart.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
@@ -46,7 +47,9 @@ enum Mode {
 async fn main() {
     let config = Config::load(&[]).unwrap();
     let postgres = app::connect(&config).await.unwrap();
-    let bench = Bench { engine: Engine::new(postgres.clone(), EngineOptions::default()), actor: Actor::local("bench") };
+    let only: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let (partial, engine) = (!only.is_empty(), Engine::new(postgres.clone(), EngineOptions::default()));
+    let bench = Bench { engine, actor: Actor::local("bench"), only };
     let mut table = Table::new("dagbench");
     let layered = shapes::layered(20, 50);
     bench.measure(&mut table, &layered, Mode::Batch, Duration::ZERO, Some(Duration::from_millis(130))).await;
@@ -65,12 +68,16 @@ async fn main() {
     ));
     bench.engine.close().await;
     postgres.close().await.unwrap();
-    table.write();
+    if !partial {
+        table.write();
+    }
 }
 
 struct Bench {
     engine: Engine,
     actor: Actor,
+    /// Words of which a row's name must hold one; none for all rows.
+    only: Vec<String>,
 }
 
 /// What one execution took.
@@ -84,17 +91,21 @@ struct Times {
 
 impl Bench {
     async fn measure(&self, table: &mut Table, shape: &Shape, mode: Mode, work: Duration, goal: Option<Duration>) {
-        let rounds = if shape.units > 1_000 { ROUNDS_LARGE } else { ROUNDS };
-        let mut times = Times::default();
-        for _ in 0..=rounds {
-            self.execute(shape, mode, work, &mut times).await;
-        }
         let how = match mode {
             Mode::Batch => "in batches".to_owned(),
             Mode::Workers(1) => "1 worker".to_owned(),
             Mode::Workers(count) => format!("{count} workers"),
         };
         let what = if work.is_zero() { "no work".to_owned() } else { format!("{} ms of work each", work.as_millis()) };
+        let name = format!("{}, {how}, {what}", shape.name);
+        if !self.only.is_empty() && !self.only.iter().any(|word| name.contains(word.as_str())) {
+            return;
+        }
+        let rounds = if shape.units > 1_000 { ROUNDS_LARGE } else { ROUNDS };
+        let mut times = Times::default();
+        for _ in 0..=rounds {
+            self.execute(shape, mode, work, &mut times).await;
+        }
         // The first one warmed up.
         times.whole.remove(0);
         times.whole.sort_unstable();
@@ -106,7 +117,7 @@ impl Bench {
         let each = median.as_secs_f64() * 1_000_000.0 / f64::from(u32::try_from(shape.units).unwrap());
         let remark = [format!("{each:.0} µs a unit"), goal.map(verdict).unwrap_or_default()];
         let remark = remark.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
-        table.add(format!("{}, {how}, {what}", shape.name), times.whole, remark);
+        table.add(name, times.whole, remark);
         if !times.lags.is_empty() {
             table.add(format!("{}, {how}: from the last dependency to the start", shape.name), times.lags, "goal: p95 at most 10 ms");
         }

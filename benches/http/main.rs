@@ -28,6 +28,9 @@ const ASKING: usize = 50;
 /// Requests of each measurement over one connection, and of each connection where many ask.
 const REQUESTS: usize = 500;
 const REQUESTS_EACH: usize = 40;
+/// Connections that ask at a steady pace, and the time between two questions of each.
+const PACED: u32 = 10;
+const PACE: Duration = Duration::from_millis(50);
 /// Runs that are submitted, and how many of them the server builds at once.
 const RUNS: usize = 100;
 const BUILT_AT_ONCE: usize = 2;
@@ -42,6 +45,8 @@ async fn main() {
     let config = Config::load(&[]).unwrap();
     let mut table = Table::new("http");
     let server = Server::start(&config);
+    // Whatever an earlier benchmark left there would be built first.
+    call_off(&mut server.connect().await).await;
     let submitted = server.connect().await.post("/api/v1/specs?name=measured", NOTES).await;
     let (spec, run) = (submitted["spec"]["id"].as_str().unwrap().to_owned(), submitted["run"]["id"].as_str().unwrap().to_owned());
     let mut connection = server.connect().await;
@@ -60,12 +65,15 @@ async fn main() {
         let ask = |_| async { alone.lock().await.get(path).await };
         table.measure(format!("{what}, one connection"), REQUESTS, "", ask).await;
     }
+    let similar = alone.lock().await.get("/api/v1/patterns/similar?q=list+notes").await;
+    let embedder = similar["items"][0]["embedder"].as_str().unwrap().to_owned();
     let ask = |number| {
         let path = format!("/api/v1/patterns/similar?q=list+notes+{number}");
         let alone = &alone;
         async move { alone.lock().await.get(&path).await }
     };
-    table.measure("similar patterns, one connection", REQUESTS / 5, "with the vector of the question", ask).await;
+    let remark = format!("with the vector of the question by {embedder}");
+    table.measure("similar patterns, one connection", REQUESTS / 5, remark, ask).await;
     let mut connection = alone.into_inner();
 
     let mut open = Vec::with_capacity(OPEN);
@@ -74,14 +82,18 @@ async fn main() {
         idle.get("/health/live").await;
         open.push(idle);
     }
-    many(&mut table, &server, &reads[0].1, &format!("{OPEN} open")).await;
-    writes(&mut table, &server, "open").await;
+    let with = format!("{OPEN} open");
+    paced(&mut table, &server, &reads[0].1, &with).await;
+    many(&mut table, &server, &reads[0].1, &with).await;
+    writes(&mut table, &server, "open", &with).await;
 
     for number in 0..RUNS {
         connection.post(&format!("/api/v1/specs?name=waiting-{number}"), NOTES).await;
     }
-    many(&mut table, &server, &reads[0].1, &format!("{OPEN} open, {RUNS} runs in progress")).await;
-    writes(&mut table, &server, "busy").await;
+    let with = format!("{OPEN} open, {RUNS} runs in progress");
+    paced(&mut table, &server, &reads[0].1, &with).await;
+    many(&mut table, &server, &reads[0].1, &with).await;
+    writes(&mut table, &server, "busy", &with).await;
     let memory = server.peak_mib();
     let verdict = if memory <= MEMORY_GOAL_MIB { "holds" } else { "does not hold" };
     table.note(format!(
@@ -92,7 +104,21 @@ async fn main() {
          linters, type checker and tests on the same cores; the others are queued."
     ));
     drop(open);
+    call_off(&mut connection).await;
     table.write();
+}
+
+/// Cancels every run that is not over.
+async fn call_off(connection: &mut Connection) {
+    for state in ["queued", "paused", "running"] {
+        loop {
+            let runs = connection.get(&format!("/api/v1/runs?state={state}&limit=200")).await;
+            let Some(runs) = runs["items"].as_array().filter(|runs| !runs.is_empty()) else { break };
+            for run in runs {
+                connection.post(&format!("/api/v1/runs/{}/cancel", run["id"].as_str().unwrap()), "").await;
+            }
+        }
+    }
 }
 
 /// Many connections ask the same at once: the times of all, and how many a second.
@@ -109,12 +135,31 @@ async fn many(table: &mut Table, server: &Server, path: &str, with: &str) {
     let times: Vec<Duration> = futures_util::future::join_all(asking).await.concat();
     #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
     let rate = times.len() as f64 / started.elapsed().as_secs_f64();
+    table.add(format!("the current wave, as fast as {ASKING} can ask, {with}"), times, format!("{rate:.0} requests a second"));
+}
+
+/// Some connections ask at a steady pace, whatever the answers take.
+async fn paced(table: &mut Table, server: &Server, path: &str, with: &str) {
+    let asking = (0..PACED).map(|_| async {
+        let mut connection = server.connect().await;
+        let mut every = tokio::time::interval(PACE);
+        let mut times = Vec::with_capacity(REQUESTS_EACH);
+        for _ in 0..REQUESTS_EACH {
+            let due = every.tick().await;
+            connection.get(path).await;
+            // From when it was to be asked: what waits behind a late answer is late too.
+            times.push(due.elapsed());
+        }
+        times
+    });
+    let times: Vec<Duration> = futures_util::future::join_all(asking).await.concat();
     let goal = verdict(&times, READ_GOAL);
-    table.add(format!("the current wave, {ASKING} at once, {with}"), times, format!("{rate:.0} requests a second; {goal}"));
+    let rate = u128::from(PACED) * 1_000 / PACE.as_millis();
+    table.add(format!("the current wave, {rate} times a second, {with}"), times, goal);
 }
 
 /// Specifications are stored and planned, each a new one.
-async fn writes(table: &mut Table, server: &Server, name: &str) {
+async fn writes(table: &mut Table, server: &Server, name: &str, with: &str) {
     let mut connection = server.connect().await;
     let mut times = Vec::with_capacity(100);
     for number in 0..100 {
@@ -122,7 +167,7 @@ async fn writes(table: &mut Table, server: &Server, name: &str) {
         times.push(timed(connection.post(&path, NOTES)).await);
     }
     let goal = verdict(&times, WRITE_GOAL);
-    table.add(format!("a specification is stored and planned, {name}"), times, goal);
+    table.add(format!("a specification is stored and planned, {with}"), times, goal);
 }
 
 fn verdict(times: &[Duration], goal: Duration) -> String {

@@ -31,6 +31,8 @@ use uuid::Uuid;
 const DIMENSION: usize = 384;
 const ROUNDS: usize = 200;
 const HITS: usize = 10;
+/// Most patterns whose texts are really embedded: each takes some milliseconds, once.
+const EMBEDDED_MAX: usize = 10_000;
 /// Bytes of a standard context.
 const CONTEXT_BYTES: usize = 8 * 1024;
 /// A run with a unit that waits for somebody, who would be told a context.
@@ -51,7 +53,8 @@ async fn main() {
     for size in &sizes {
         engines(&mut table, *size).await;
     }
-    searches(&mut table, &config, &sizes).await;
+    let embedded: Vec<usize> = sizes.iter().copied().filter(|size| *size <= EMBEDDED_MAX).collect();
+    searches(&mut table, &config, &embedded).await;
     contexts(&mut table, &config).await;
     table.note(format!("Vectors of {DIMENSION} random numbers, {HITS} hits, the tenant's own points only. The stand-in is the engine in process behind gRPC: no time of it is a Qdrant server's."));
     table.write();

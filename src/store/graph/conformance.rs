@@ -216,6 +216,11 @@ async fn generations(store: &Graph) {
     store.switch(former).await.unwrap();
     assert_eq!(store.waves(plan).await, Err(GraphError::UnknownPlan(plan.plan)), "until it is dropped");
     store.switch(next).await.unwrap();
+    assert!(!store.generations_beside().await.unwrap().contains(&next), "the one in use is not beside itself");
+    let left = store.begin_generation().await.unwrap();
+    assert!(store.generations_beside().await.unwrap().contains(&left));
+    store.drop_generation(left).await.unwrap();
+    assert!(!store.generations_beside().await.unwrap().contains(&left));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Graphs in this process, over `dag`.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::plan::{AgentLoad, Counts, PlanContents, PlanGraph, UnitUpdate};
@@ -25,6 +25,8 @@ struct State {
     active: u32,
     /// The last one that was handed out.
     last: u32,
+    /// Those that exist beside the active one.
+    beside: BTreeSet<u32>,
     /// Oldest first.
     plans: VecDeque<Held>,
 }
@@ -47,7 +49,7 @@ impl Default for Embedded {
 impl Embedded {
     /// Holds at most so many plans.
     pub(super) fn with_room_for(plans_max: usize) -> Self {
-        let state = State { active: 1, last: 1, plans: VecDeque::new() };
+        let state = State { active: 1, last: 1, beside: BTreeSet::new(), plans: VecDeque::new() };
         Self { plans_max, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -72,7 +74,9 @@ impl Embedded {
     pub(super) fn begin_generation(&self) -> u32 {
         let mut state = self.state();
         state.last += 1;
-        state.last
+        let last = state.last;
+        state.beside.insert(last);
+        last
     }
 
     pub(super) fn active_generation(&self) -> u32 {
@@ -80,11 +84,20 @@ impl Embedded {
     }
 
     pub(super) fn switch(&self, generation: u32) {
-        self.state().active = generation;
+        let mut state = self.state();
+        let former = std::mem::replace(&mut state.active, generation);
+        state.beside.insert(former);
+        state.beside.remove(&generation);
+    }
+
+    pub(super) fn beside(&self) -> Vec<u32> {
+        self.state().beside.iter().copied().collect()
     }
 
     pub(super) fn drop_generation(&self, generation: u32) {
-        self.state().plans.retain(|held| held.generation != generation);
+        let mut state = self.state();
+        state.plans.retain(|held| held.generation != generation);
+        state.beside.remove(&generation);
     }
 
     pub(super) fn waves(&self, plan: PlanKey) -> Result<Vec<Vec<String>>, GraphError> {

@@ -229,6 +229,15 @@ impl Graph {
         }
     }
 
+    /// The generations that exist beside the one in use: those before it, and what rebuilds left that did not finish. Fails when the
+    /// server does.
+    pub async fn generations_beside(&self) -> Result<Vec<u32>, GraphError> {
+        match self {
+            Self::Embedded(embedded) => Ok(embedded.beside()),
+            Self::Server(server) => server.strictly(neo4j::COLD_DEADLINE, server.neo4j.beside()).await,
+        }
+    }
+
     /// Takes away every plan of a generation that is no longer in use. Fails when the server does.
     pub async fn drop_generation(&self, generation: u32) -> Result<(), GraphError> {
         match self {

@@ -93,6 +93,13 @@ impl Neo4j {
         Ok(())
     }
 
+    /// The generations of this installation beside the one that queries see.
+    pub(super) async fn beside(&self) -> Result<Vec<u32>, GraphError> {
+        let numbers: Vec<i64> = self.ask(statements::BESIDE, Vec::new(), QUERY_DEADLINE).await?.list("generations", "total")?;
+        let number = |number: i64| u32::try_from(number).map_err(|_| GraphError::Unavailable(format!("there is no generation {number}")));
+        numbers.into_iter().map(number).collect()
+    }
+
     /// Takes away every plan of a generation, in chunks.
     pub(super) async fn drop_generation(&self, generation: u32) -> Result<(), GraphError> {
         for _ in 0..CHUNKS_MAX {
@@ -100,6 +107,7 @@ impl Neo4j {
             let answer = self.ask(statements::PLANS_OF_GENERATION, parameters, CHUNK_DEADLINE).await?;
             let (tenants, plans): (Vec<String>, Vec<String>) = (answer.list("tenants", "total")?, answer.list("plans", "total")?);
             if plans.is_empty() {
+                self.generation(statements::FORGET_GENERATION, vec![("generation", i64::from(generation).into())]).await?;
                 return Ok(());
             }
             for (tenant, plan) in tenants.into_iter().zip(plans) {

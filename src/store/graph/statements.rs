@@ -26,6 +26,9 @@ pub(super) const BEGIN_GENERATION: Statement =
     statement("begin_generation.cypher", include_str!("../../../cypher/begin_generation.cypher"));
 pub(super) const SWITCH_GENERATION: Statement =
     statement("switch_generation.cypher", include_str!("../../../cypher/switch_generation.cypher"));
+pub(super) const BESIDE: Statement = statement("beside.cypher", include_str!("../../../cypher/beside.cypher"));
+pub(super) const FORGET_GENERATION: Statement =
+    statement("forget_generation.cypher", include_str!("../../../cypher/forget_generation.cypher"));
 pub(super) const PLANS_OF_GENERATION: Statement =
     statement("plans_of_generation.cypher", include_str!("../../../cypher/plans_of_generation.cypher"));
 pub(super) const LOAD_BEGIN: Statement = statement("load_begin.cypher", include_str!("../../../cypher/load_begin.cypher"));

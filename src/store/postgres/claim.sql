@@ -2,6 +2,8 @@
 -- Returns: ordinal, id, key, token, attempt; the longest chain first.
 -- The front is the earliest wave in which something is ready or running. What is pending in an earlier one can only wait for
 -- somebody's help: its dependencies lie in earlier waves still, and none of those is ready or running. So it holds up nothing.
+-- What was picked is looked up by its key, an array of them at once: a join would be planned for a handful of rows while the tables are
+-- new, and compare each with each.
 with front as (
     select ordinal
     from (
@@ -33,10 +35,9 @@ picked as (
 claimed as (
     update run_tasks t
     set state = 'running', token = t.token + 1, not_before = null
-    from picked
     where t.organization_id = $1
       and t.run_id = $2
-      and t.ordinal = picked.ordinal
+      and t.ordinal = any (array(select ordinal from picked))
     returning t.ordinal, t.id, t.key, t.token, t.attempt, t.rank
 ),
 leased as (

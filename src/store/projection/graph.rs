@@ -75,7 +75,6 @@ impl Target for Plans {
     }
 
     async fn rebuild(&self) -> Result<Rebuilt, TargetError> {
-        let former = self.graph.active_generation().await.map_err(away)?;
         let next = self.graph.begin_generation().await.map_err(away)?;
         let mut rebuilt = Rebuilt::default();
         for plan in self.among_facts().await? {
@@ -88,8 +87,8 @@ impl Target for Plans {
         self.graph.switch(next).await.map_err(away)?;
         // A question that began before sees the former generation to its end.
         tokio::time::sleep(QUESTIONS_END_WITHIN).await;
-        // Those between the two were begun by rebuilds that did not come to their end.
-        for outdated in former..next {
+        // The former one, and what rebuilds left that did not come to their end.
+        for outdated in self.graph.generations_beside().await.map_err(away)? {
             self.graph.drop_generation(outdated).await.map_err(away)?;
         }
         Ok(rebuilt)

@@ -17,6 +17,7 @@ use qdrant_edge::{
 use rustix::fs::{FlockOperation, flock};
 
 use super::edge::{TENANT, path, text};
+use super::point::{FIELDS, SUCCESS};
 use super::{At, Collection, NoShard};
 
 const LOCK: &str = "lock";
@@ -163,7 +164,7 @@ fn lock(directory: &Path) -> Result<File, NoShard> {
 fn open_shard(directory: &Path, dimension: usize) -> Result<EdgeShard, String> {
     if directory.join(CONFIG).exists() && log_bytes(directory) <= LOG_BYTES_MAX {
         match guarded(|| EdgeShard::load(directory, Some(config(dimension)))) {
-            Ok(shard) => return Ok(shard),
+            Ok(shard) => return index_fields(&shard).map(|()| shard),
             Err(reason) => {
                 tracing::warn!(directory = %directory.display(), reason, "shard thrown away, to be filled again from PostgreSQL");
             }
@@ -174,9 +175,18 @@ fn open_shard(directory: &Path, dimension: usize) -> Result<EdgeShard, String> {
     }
     fs::create_dir_all(directory).map_err(text)?;
     let shard = guarded(|| EdgeShard::new(directory, config(dimension)))?;
-    let index = CreateIndex { field_name: path(TENANT), field_schema: Some(PayloadFieldSchema::FieldType(PayloadSchemaType::Keyword)) };
-    shard.update(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(index))).map_err(text)?;
+    index_fields(&shard)?;
     Ok(shard)
+}
+
+/// Indexes every field that a filter may name; one that is indexed stays as it is. Without them a filter reads the payload of each point.
+fn index_fields(shard: &EdgeShard) -> Result<(), String> {
+    for field in std::iter::once(TENANT).chain(FIELDS) {
+        let sort = if field == SUCCESS { PayloadSchemaType::Bool } else { PayloadSchemaType::Keyword };
+        let index = CreateIndex { field_name: path(field), field_schema: Some(PayloadFieldSchema::FieldType(sort)) };
+        guarded(|| shard.update(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(index))))?;
+    }
+    Ok(())
 }
 
 fn config(dimension: usize) -> EdgeConfig {

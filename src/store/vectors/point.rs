@@ -128,8 +128,10 @@ pub(super) fn normalised(vector: &[f32]) -> Vec<f32> {
     if length > 0.0 { vector.iter().map(scaled).collect() } else { vector.to_vec() }
 }
 
+/// True for what worked, false for a failure to avoid.
+pub(super) const SUCCESS: &str = "success";
 /// The fields that filters may name, beside the tenant.
-pub(super) const FIELDS: [&str; 5] = ["language", "framework", "unit_type", "spec_type", "success"];
+pub(super) const FIELDS: [&str; 5] = ["language", "framework", "unit_type", "spec_type", SUCCESS];
 
 /// What a hit must be. It always names the tenant: there is no other way to make one.
 #[derive(Debug, Clone, PartialEq)]

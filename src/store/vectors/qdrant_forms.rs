@@ -14,7 +14,7 @@ use tonic::transport::{Channel, ClientTlsConfig};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
-use super::point::FIELDS;
+use super::point::{FIELDS, SUCCESS};
 use super::{At, Collection, Content, Filter, Generation, Hit, Point};
 use crate::config::VectorsServer;
 use crate::model::OrganizationId;
@@ -25,7 +25,6 @@ const KIND: &str = "kind";
 const MODEL: &str = "model";
 /// Fields with an index for words, beside the tenant's.
 const WORDS: [&str; 6] = ["language", "framework", "unit_type", "spec_type", KIND, MODEL];
-const SUCCESS: &str = "success";
 
 /// What the collections of one embedder are called.
 #[derive(Debug, Clone)]
