@@ -2,7 +2,7 @@
 
 use super::context_router::{Arguments, argument_of, bound, require_parents};
 use super::context_schema::{resolve, response_envelope, row_class, success_number, success_shape};
-use super::context_service::{counts, filter_argument};
+use super::context_service::{counts, equal_argument, filter_argument};
 use super::project::Project;
 use super::python;
 use crate::model::operation::{Behaviour, ListBehaviour, Operation, Parameter};
@@ -17,7 +17,7 @@ pub(super) fn list_body(project: &Project<'_>, operation: &Operation, list: &Lis
     lines.extend(require_parents(project, names, operation));
     let mut given: Vec<String> = Vec::new();
     for binding in &list.path {
-        given.push(format!("{}={}", names.attribute(&binding.field), bound(project, names, operation, binding)));
+        given.push(format!("{}={}", equal_argument(names, &binding.field), bound(project, names, operation, binding)));
     }
     for filter in &list.filters {
         if let Some(parameter) = operation.parameters.iter().find(|parameter| parameter.name == filter.parameter) {

@@ -109,11 +109,17 @@ fn parents(project: &Project<'_>, operations: &[&Operation]) -> Vec<Value> {
         .collect()
 }
 
+/// The argument of `find` that a field must be equal to. It hides nothing that the method uses, and is none of its own arguments.
+pub(super) fn equal_argument(names: &EntityNames<'_>, field: &str) -> String {
+    let argument = super::project::argument(names.attribute(field));
+    if matches!(argument.as_str(), "limit" | "offset" | "sort") { format!("{argument}_") } else { argument }
+}
+
 /// The argument of `find` that a filter becomes.
 pub(super) fn filter_argument(names: &EntityNames<'_>, filter: &Filter) -> String {
     let column = names.attribute(&filter.field);
     match filter.comparison {
-        FilterComparison::Equal => column.to_owned(),
+        FilterComparison::Equal => equal_argument(names, &filter.field),
         FilterComparison::OneOf => format!("{column}_in"),
         FilterComparison::Contains => format!("{column}_contains"),
         FilterComparison::AtLeast => format!("{column}_min"),
