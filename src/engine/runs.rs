@@ -23,6 +23,9 @@ pub struct RunSnapshot {
     pub stuck: bool,
 }
 
+/// Nodes of a plan from which on it matters that the database knows the size of its tables.
+const ANALYZED_FROM: usize = 200;
+
 impl Engine {
     /// Stores the plan and makes the run's units from it. Safe to repeat: the same plan is stored once, and units that exist stay.
     pub async fn load_plan(&self, organization: OrganizationId, run: RunId, plan: &Plan) -> Result<PlanId, EngineError> {
@@ -39,6 +42,11 @@ impl Engine {
         let open = units::open_gates(&mut tx, run).await?;
         settle::advance(&mut tx, open.into_iter().map(|ordinal| (run.0, ordinal)).collect()).await?;
         tx.commit().await?;
+        if plan.tasks.len() >= ANALYZED_FROM
+            && let Err(error) = self.store.analyze_plans().await
+        {
+            tracing::debug!(%error, "the tables were not looked at; the run is only slower");
+        }
         self.changed();
         Ok(id)
     }

@@ -357,3 +357,12 @@ async fn a_wave_waits_for_the_one_before_it_when_waves_are_barriers() {
     bench.succeed(&second[0]).await;
     assert_eq!(keys(&bench.claim_in_waves(9).await), ["e"]);
 }
+
+#[tokio::test]
+async fn the_database_learns_the_size_of_its_tables_from_the_first_large_plan() {
+    let keys: Vec<String> = (0..300).map(|at| format!("{at:03}")).collect();
+    let units: Vec<(&str, u32)> = keys.iter().map(|key| (key.as_str(), 1)).collect();
+    let edges: Vec<(&str, &str)> = keys.windows(2).map(|two| (two[1].as_str(), two[0].as_str())).collect();
+    let bench = Bench::new(&plan(&units, &edges)).await;
+    assert!(!bench.engine.store().analyze_plans().await.unwrap(), "it was looked at when the plan was stored");
+}

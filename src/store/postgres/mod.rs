@@ -163,6 +163,20 @@ impl Postgres {
         Ok(PostgresInfo { mode, address: self.address.clone(), version, latency })
     }
 
+    /// Lets the planner look at the tables of plans, when they have grown since it last did. On a new database it knows nothing of them
+    /// and takes any index for as good as the right one; its own process looks only once a minute. Waits for nobody.
+    pub async fn analyze_plans(&self) -> Result<bool, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let grown = "select bool_or(pg_relation_size(oid) > 2 * greatest(relpages, 0) * current_setting('block_size')::bigint) \
+                     from pg_class where oid in ('run_tasks'::regclass, 'tasks'::regclass, 'task_dependencies'::regclass)";
+        let grown: Option<bool> = sqlx::query_scalar(grown).fetch_one(&mut *connection).await?;
+        if grown != Some(true) {
+            return Ok(false);
+        }
+        sqlx::query("analyze (skip_locked) run_tasks, tasks, task_dependencies").execute(&mut *connection).await?;
+        Ok(true)
+    }
+
     /// Closes every connection and leaves the managed server; the last process to leave stops it. Call it before the process ends:
     /// a server that is not left stays, and the next call adopts it.
     pub async fn close(&self) -> Result<(), StoreError> {
