@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::agents::{Agent, GeneratorAgent};
-use crate::config::Config;
+use crate::config::{Config, SchedulingSettings};
 use crate::embed::{self, Embedder};
 use crate::engine::{Engine, EngineOptions, RetryPolicy, RunGuard};
 use crate::generate::TargetPack;
@@ -95,10 +95,9 @@ impl App {
         })
     }
 
-    /// The engine of this process, with the settings' lease and attempts.
+    /// The engine of this process, as the settings have it.
     pub fn engine(&self) -> Engine {
-        let retry = RetryPolicy { attempts_max: self.config.attempts_max, ..RetryPolicy::default() };
-        Engine::new(self.postgres.clone(), EngineOptions { lease: self.config.lease, retry, ..EngineOptions::default() })
+        Engine::new(self.postgres.clone(), engine_options(&self.config.scheduling))
     }
 
     /// What was learned, and the way to it.
@@ -187,6 +186,24 @@ pub async fn open_vectors(config: &Config, generation: &Generation) -> Result<(V
     match &config.vectors {
         None => Ok(Vectors::open(&config.data_dir.join("vectors"), generation).await),
         Some(server) => Vectors::server(server, generation, thresholds(config)),
+    }
+}
+
+/// How the engine behaves, from the settings.
+pub fn engine_options(settings: &SchedulingSettings) -> EngineOptions {
+    let SchedulingSettings { strategy, limits, attempts_max, backoff, retry_base, retry_cap, escalation, lease, stuck_after } = settings;
+    EngineOptions {
+        lease: *lease,
+        retry: RetryPolicy {
+            attempts_max: *attempts_max,
+            backoff: *backoff,
+            base: *retry_base,
+            cap: *retry_cap,
+            escalation: escalation.clone(),
+        },
+        strategy: *strategy,
+        limits: limits.clone(),
+        stuck_after: *stuck_after,
     }
 }
 

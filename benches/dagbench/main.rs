@@ -131,7 +131,7 @@ impl Bench {
         let run = self.submit(organization).await;
         let Drive::Taken { guard, .. } = self.engine.drive(organization, run).await.unwrap() else { panic!("nobody else knows it") };
         let started = Instant::now();
-        self.engine.load_plan(organization, run, &shape.plan).await.unwrap();
+        self.engine.load_plan(organization, run, &shape.plan, |_| None).await.unwrap();
         times.loads.push(started.elapsed());
         let started = Instant::now();
         match mode {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::Agent;
-use crate::model::Task;
 use crate::model::plan::Waiting;
+use crate::model::{AgentKind, Task};
 
 /// The answer for one unit.
 pub enum Assignment {
@@ -17,6 +17,16 @@ pub enum Assignment {
     },
     /// Nothing configured can.
     Waits(Waiting),
+}
+
+impl Assignment {
+    /// The kind of agent that performs the unit.
+    pub fn kind(&self) -> AgentKind {
+        match self {
+            Self::Agent { agent, .. } => agent.kind(),
+            Self::Waits(_) => AgentKind::Manual,
+        }
+    }
 }
 
 /// Chooses among the configured agents: a unit that the plan marks as waiting waits, every other one is generated.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Agent, AgentError, Delivery, Work};
 use crate::generate::TargetPack;
+use crate::model::AgentKind;
 
 /// Performs every unit that the pack has a blueprint for.
 #[derive(Debug, Clone)]
@@ -24,6 +25,10 @@ impl GeneratorAgent {
 impl Agent for GeneratorAgent {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn kind(&self) -> AgentKind {
+        AgentKind::Generator
     }
 
     fn version(&self) -> &str {

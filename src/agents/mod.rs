@@ -15,7 +15,7 @@ pub use assignment::{Assignment, assign};
 pub use generator::GeneratorAgent;
 
 use crate::generate::{GeneratedFile, Prior};
-use crate::model::{SpecDocument, Task};
+use crate::model::{AgentKind, SpecDocument, Task};
 
 /// What an agent is given.
 #[derive(Debug, Clone)]
@@ -35,6 +35,9 @@ pub type Delivery<'a> = Pin<Box<dyn Future<Output = Result<Vec<GeneratedFile>, A
 pub trait Agent: Send + Sync {
     /// Its name, recorded with every attempt: `generator/fastapi`.
     fn name(&self) -> &str;
+
+    /// What kind of agent it is.
+    fn kind(&self) -> AgentKind;
 
     /// What its results depend on besides the work itself; part of a unit's input hash.
     fn version(&self) -> &str;

@@ -2,10 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{Failure, Global, select};
-use crate::app;
-use crate::engine::{Engine, EngineOptions};
-use crate::model::Actor;
+use super::{Global, acting};
 
 /// Call a run off for good.
 #[derive(Debug, clap::Args)]
@@ -19,19 +16,11 @@ pub struct CancelArgs {
 
 /// Runs the command.
 pub async fn run(args: CancelArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    let config = global.config(Vec::new())?;
-    let postgres = app::connect(&config).await.map_err(|error| Failure::database(&error))?;
-    let actor = Actor::local(&config.user);
-    let cancelled = async {
-        let row = select::run(&postgres, actor.organization, Some(&args.run)).await?;
-        let engine = Engine::new(postgres.clone(), EngineOptions::default());
-        let running = engine.cancel(&actor, row.id, &args.reason).await?;
-        let running = running.len();
+    acting::on_run(global, &args.run, async |desk, run| {
+        let running = desk.engine.cancel(&desk.actor, run.id, &args.reason).await?.len();
         let were = if running == 1 { "1 unit was".to_owned() } else { format!("{running} units were") };
-        anstream::eprintln!("cancelled {} ({were} running)", row.id);
-        anyhow::Ok(())
-    }
-    .await;
-    postgres.close().await.map_err(|error| Failure::database(&error))?;
-    cancelled.map(|()| ExitCode::SUCCESS)
+        anstream::eprintln!("cancelled {} ({were} running)", run.id);
+        Ok(())
+    })
+    .await
 }

@@ -3,10 +3,12 @@
 //! Exit codes: 0 succeeded, 1 internal error, 2 usage or bad input, 3 finished but partial or failed, 4 cancelled or
 //! paused, 5 a required store is unavailable.
 
+mod acting;
 mod cancel;
 mod completions;
 mod config;
 mod context;
+mod decide;
 mod doctor;
 mod drive;
 mod failure;
@@ -15,6 +17,7 @@ mod logs;
 mod migrate;
 mod output;
 mod patterns;
+mod pause;
 mod plan;
 mod plan_graph;
 mod plan_view;
@@ -22,6 +25,7 @@ mod progress;
 mod rebuild;
 mod report;
 mod report_view;
+mod reset;
 mod resume;
 mod run;
 mod select;
@@ -97,8 +101,20 @@ enum Command {
     Report(report::ReportArgs),
     /// Go on with a run that was paused, or that ended partial or failed
     Resume(resume::ResumeArgs),
+    /// Stop a run until it is resumed
+    Pause(pause::PauseArgs),
     /// Call a run off for good
     Cancel(cancel::CancelArgs),
+    /// Take a run that does not move from whoever works on it
+    Reset(reset::ResetArgs),
+    /// Try failed or waiting units once more
+    Retry(decide::RetryArgs),
+    /// Do finished units once more, and everything that depends on them
+    Reopen(decide::ReopenArgs),
+    /// Approve a unit that waits for a person
+    Approve(decide::ApproveArgs),
+    /// Reject a unit that waits for a person
+    Reject(decide::RejectArgs),
     /// Bring back the previous tree of an output directory
     Undo(undo::UndoArgs),
     /// Search and show what was learned
@@ -145,7 +161,13 @@ impl Cli {
             Command::Context(args) => context::run(args, &global).await,
             Command::Report(args) => report::run(args, &global).await,
             Command::Resume(args) => resume::run(args, &global).await,
+            Command::Pause(args) => pause::run(args, &global).await,
             Command::Cancel(args) => cancel::run(args, &global).await,
+            Command::Reset(args) => reset::run(args, &global).await,
+            Command::Retry(args) => decide::retry(args, &global).await,
+            Command::Reopen(args) => decide::reopen(args, &global).await,
+            Command::Approve(args) => decide::approve(args, &global).await,
+            Command::Reject(args) => decide::reject(args, &global).await,
             Command::Undo(args) => undo::run(&args),
             Command::Patterns(command) => patterns::run(command, &global).await,
             Command::Doctor(args) => doctor::run(&args, &global).await,

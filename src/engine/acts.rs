@@ -6,8 +6,8 @@
 use serde_json::json;
 
 use super::{EngineError, ReopenedUnit};
-use crate::model::{Actor, RunEvent, RunId, RunState, UnitId};
-use crate::store::postgres::{TenantTx, audit, leases, reopen, runs, settle};
+use crate::model::{Actor, RunEvent, RunId, RunState, UnitId, UnitState};
+use crate::store::postgres::{TenantTx, audit, leases, reopen, runs, settle, units};
 
 /// Stops the run until it is resumed; see [`Engine::pause`](super::Engine::pause).
 pub async fn pause(tx: &mut TenantTx, actor: &Actor, run: RunId, reason: &str) -> Result<RunState, EngineError> {
@@ -50,6 +50,60 @@ pub async fn wake(tx: &mut TenantTx, actor: &Actor, run: RunId, keys: &[String])
     let after = json!({ "keys": keys, "woken": woken });
     audit::record(tx, &actor.name, "unit.wake", &run.to_string(), None, Some(&after)).await?;
     Ok(woken)
+}
+
+/// Lets units be tried once more: failed ones from the start, waiting ones because something can do them now, and those whose retry is
+/// not due yet at once. Returns how many that were.
+pub async fn retry(tx: &mut TenantTx, actor: &Actor, run: RunId, keys: &[String], reason: &str) -> Result<u64, EngineError> {
+    settle::lock_runs(tx, &[run]).await?;
+    let units = units::list(tx, run).await?;
+    let failed = units.into_iter().filter(|unit| unit.state == UnitState::Failed && keys.contains(&unit.key));
+    let failed: Vec<String> = failed.map(|unit| unit.key).collect();
+    let opened =
+        if failed.is_empty() { 0 } else { reopen::reopen(tx, run, &failed, reason).await?.iter().filter(|unit| unit.asked).count() };
+    let tried = opened as u64 + reopen::wake(tx, run, keys).await? + reopen::make_due(tx, run, keys).await?;
+    if tried == 0 {
+        return Err(EngineError::NoSuchUnit { run, keys: keys.join(", "), verb: "tried again" });
+    }
+    let after = json!({ "keys": keys, "tried": tried, "reason": reason });
+    audit::record(tx, &actor.name, "unit.retry", &run.to_string(), None, Some(&after)).await?;
+    Ok(tried)
+}
+
+/// Settles a waiting unit: what waits for it goes on. The caller has made sure that it needs no files.
+pub async fn approve(tx: &mut TenantTx, actor: &Actor, run: RunId, key: &str, note: &str) -> Result<(), EngineError> {
+    decide(tx, actor, run, key, true, note).await
+}
+
+/// Settles a waiting unit as failed: what waits for it is blocked, until the unit is tried again.
+pub async fn reject(tx: &mut TenantTx, actor: &Actor, run: RunId, key: &str, reason: &str) -> Result<(), EngineError> {
+    decide(tx, actor, run, key, false, reason).await
+}
+
+async fn decide(tx: &mut TenantTx, actor: &Actor, run: RunId, key: &str, approved: bool, note: &str) -> Result<(), EngineError> {
+    settle::lock_runs(tx, &[run]).await?;
+    let verb = if approved { "approved" } else { "rejected" };
+    if !reopen::decide(tx, run, key, approved, &actor.name, note).await? {
+        return Err(EngineError::NoSuchUnit { run, keys: key.to_owned(), verb });
+    }
+    let after = json!({ "key": key, "note": note });
+    audit::record(tx, &actor.name, &format!("unit.{verb}"), &run.to_string(), None, Some(&after)).await?;
+    Ok(())
+}
+
+/// Takes a running run from whoever drives it and its units from whoever works on them: all of it may be taken up anew. Returns how many
+/// units were given back.
+pub async fn reset(tx: &mut TenantTx, actor: &Actor, run: RunId, reason: &str) -> Result<usize, EngineError> {
+    settle::lock_runs(tx, &[run]).await?;
+    let row = runs::find(tx, run).await?.ok_or(EngineError::NoSuchRun { run })?;
+    if row.state != RunState::Running {
+        return Err(EngineError::wrong_state(run, row.state, "reset"));
+    }
+    leases::revoke(tx, run).await?;
+    let units = reopen::release_lost(tx, run, reopen::Lost::Stuck).await?;
+    let after = json!({ "units": units, "reason": reason });
+    audit::record(tx, &actor.name, "run.reset", &run.to_string(), None, Some(&after)).await?;
+    Ok(units)
 }
 
 /// Moves a run on somebody's behalf, and writes down who asked.

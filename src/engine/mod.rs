@@ -19,6 +19,8 @@ mod oracle;
 mod rank;
 mod retry;
 mod runs;
+#[cfg(test)]
+mod scheduling_tests;
 mod settle;
 mod submit;
 mod sweep;
@@ -36,7 +38,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 pub use drive::{Drive, RunGuard};
-pub use retry::{ErrorClass, RetryPolicy};
+pub use retry::{Decision, ErrorClass, RetryPolicy};
 pub use runs::RunSnapshot;
 pub use settle::{Settled, Settlement, UnitResult};
 pub use submit::{Submission, Submitted, SubmittedAs};
@@ -47,24 +49,34 @@ pub use crate::store::postgres::reopen::ReopenedUnit;
 pub use crate::store::postgres::runs::RunRow;
 pub use crate::store::postgres::units::{Claim, ClaimedUnit, Dispatch, UnitRow};
 
-use crate::model::{RunId, RunState, WorkerId};
+use crate::model::{Limits, RunId, RunState, Strategy, WorkerId};
 use crate::store::postgres::presence::Presence;
 use crate::store::postgres::{Postgres, StoreError};
 
 /// How the engine behaves.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EngineOptions {
     /// How long a claim, and the driving of a run, lasts without a sign of life.
     pub lease: Duration,
     /// When and how often failed units are tried again.
     pub retry: RetryPolicy,
-    /// After so long without a settled unit a running run is shown as stuck.
+    /// Which ready unit goes first; fixed when a run's plan is loaded.
+    pub strategy: Strategy,
+    /// How many units may be running at once.
+    pub limits: Limits,
+    /// After so long without progress, a settled unit or a phase, a running run is stuck: a sweep takes it from whoever drives it.
     pub stuck_after: Duration,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(30), retry: RetryPolicy::default(), stuck_after: Duration::from_hours(1) }
+        Self {
+            lease: Duration::from_secs(30),
+            retry: RetryPolicy::default(),
+            strategy: Strategy::default(),
+            limits: Limits::default(),
+            stuck_after: Duration::from_hours(1),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ async fn concurrent_claimers_never_get_the_same_unit() {
     let bench = Bench::new(&plan(&units, &[])).await;
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..6 {
-        let engine = Engine::new(bench.engine.store().clone(), *bench.engine.options());
+        let engine = Engine::new(bench.engine.store().clone(), bench.engine.options().clone());
         let run = bench.run;
         tasks.spawn(async move {
             let mut claimed = Vec::new();

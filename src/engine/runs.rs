@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::acts::{cancel, pause, reopen, resume, wake};
-use super::rank::ranks;
+use super::acts::{approve, cancel, pause, reject, reopen, reset, resume, retry, wake};
+use super::rank::{order, ranks};
 use super::{Engine, EngineError, ReopenedUnit, RunRow, UnitRow};
-use crate::model::{Actor, OrganizationId, Plan, PlanId, RunId, RunState, SpecId, UnitId, UnitState, WorkerId};
+use crate::model::{Actor, AgentKind, OrganizationId, Plan, PlanId, RunId, RunState, SpecId, Task, UnitId, UnitState, WorkerId};
 use crate::store::postgres::{TenantTx, leases, plans, runs, settle, units};
 
 /// A run and its units at one moment.
@@ -27,8 +27,15 @@ pub struct RunSnapshot {
 const ANALYZED_FROM: usize = 200;
 
 impl Engine {
-    /// Stores the plan and makes the run's units from it. Safe to repeat: the same plan is stored once, and units that exist stay.
-    pub async fn load_plan(&self, organization: OrganizationId, run: RunId, plan: &Plan) -> Result<PlanId, EngineError> {
+    /// Stores the plan and makes the run's units from it; `kind` says which kind of agent is to perform a task. Safe to repeat: the same
+    /// plan is stored once, and units that exist stay.
+    pub async fn load_plan(
+        &self,
+        organization: OrganizationId,
+        run: RunId,
+        plan: &Plan,
+        kind: impl Fn(&Task) -> Option<AgentKind>,
+    ) -> Result<PlanId, EngineError> {
         let ranks = ranks(plan);
         let mut tx = self.store.tenant(organization).await?;
         let row = runs::find(&mut tx, run).await?.ok_or(EngineError::NoSuchRun { run })?;
@@ -38,7 +45,7 @@ impl Engine {
             tx.commit().await?;
             return Ok(loaded);
         }
-        units::load(&mut tx, run, plan, &ranks).await?;
+        units::load(&mut tx, run, plan, &order(plan, &ranks, self.options.strategy), kind).await?;
         let open = units::open_gates(&mut tx, run).await?;
         settle::advance(&mut tx, open.into_iter().map(|ordinal| (run.0, ordinal)).collect()).await?;
         tx.commit().await?;
@@ -115,5 +122,36 @@ impl Engine {
         tx.commit().await?;
         self.changed();
         Ok(woken)
+    }
+
+    /// Lets units be tried once more; see [`retry`]. Returns how many.
+    pub async fn retry(&self, actor: &Actor, run: RunId, keys: &[String], reason: &str) -> Result<u64, EngineError> {
+        let mut tx = self.store.tenant(actor.organization).await?;
+        let tried = retry(&mut tx, actor, run, keys, reason).await?;
+        tx.commit().await?;
+        self.changed();
+        Ok(tried)
+    }
+
+    /// Settles a waiting unit on a person's behalf: done, or failed.
+    pub async fn decide(&self, actor: &Actor, run: RunId, key: &str, approved: bool, note: &str) -> Result<(), EngineError> {
+        let mut tx = self.store.tenant(actor.organization).await?;
+        if approved {
+            approve(&mut tx, actor, run, key, note).await?;
+        } else {
+            reject(&mut tx, actor, run, key, note).await?;
+        }
+        tx.commit().await?;
+        self.changed();
+        Ok(())
+    }
+
+    /// Takes a running run from all who work on it; see [`reset`]. Returns how many units were given back.
+    pub async fn reset(&self, actor: &Actor, run: RunId, reason: &str) -> Result<usize, EngineError> {
+        let mut tx = self.store.tenant(actor.organization).await?;
+        let units = reset(&mut tx, actor, run, reason).await?;
+        tx.commit().await?;
+        self.changed();
+        Ok(units)
     }
 }

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::retry::ErrorClass;
+use super::retry::{Decision, ErrorClass};
 use super::{Engine, EngineError};
-use crate::model::{Artifact, AttemptId, CheckResult, OrganizationId, UnitState};
+use crate::model::{Artifact, AttemptId, CheckResult, Escalation, OrganizationId, UnitState};
 use crate::store::postgres::settle::Outcome;
 use crate::store::postgres::units::Claim;
 
@@ -50,6 +50,11 @@ pub enum UnitResult {
         /// Why, and what to configure.
         reason: String,
     },
+    /// There is nobody for the step that the unit stands at: the next one is to try it.
+    Unable {
+        /// Why.
+        reason: String,
+    },
     /// It is given back untried: the worker stops.
     Released {
         /// Why.
@@ -88,6 +93,7 @@ impl Engine {
             error_class: None,
             error: String::new(),
             counts: true,
+            escalation: None,
             retry_secs: None,
             agent,
             input_hash,
@@ -104,10 +110,12 @@ impl Engine {
                 outcome = Outcome { state: UnitState::Cached, outcome: "cached", reused: Some(attempt), counts: false, ..outcome };
             }
             UnitResult::Failed { class, error } => {
-                let delay = self.options.retry.delay(class, claim.attempt, fastrand::f64());
-                let state = if delay.is_some() { UnitState::Ready } else { UnitState::Failed };
-                let retry_secs = delay.map(|delay| delay.as_secs_f64());
-                outcome = Outcome { state, outcome: "failed", error_class: Some(class.as_str()), error, retry_secs, ..outcome };
+                let decision = self.options.retry.decide(class, claim.attempt, claim.escalation, fastrand::f64());
+                outcome = after_failure(decision, Outcome { outcome: "failed", error_class: Some(class.as_str()), error, ..outcome });
+            }
+            UnitResult::Unable { reason } => {
+                let decision = self.options.retry.next_after(claim.escalation);
+                outcome = after_failure(decision, Outcome { outcome: "waiting", error: reason, counts: false, ..outcome });
             }
             UnitResult::Waiting { reason } => {
                 outcome = Outcome { state: UnitState::Waiting, outcome: "waiting", error: reason, counts: false, ..outcome };
@@ -115,5 +123,15 @@ impl Engine {
             UnitResult::Released { reason } => outcome = Outcome { error: reason, counts: false, ..outcome },
         }
         outcome
+    }
+}
+
+/// The state that a decision leads to: at the last step of the escalation a unit waits for a person.
+fn after_failure(decision: Decision, outcome: Outcome) -> Outcome {
+    match decision {
+        Decision::Again(delay) => Outcome { state: UnitState::Ready, retry_secs: Some(delay.as_secs_f64()), ..outcome },
+        Decision::Escalate(Escalation::Person) => Outcome { state: UnitState::Waiting, escalation: Some(Escalation::Person), ..outcome },
+        Decision::Escalate(step) => Outcome { state: UnitState::Ready, escalation: Some(step), ..outcome },
+        Decision::GiveUp => Outcome { state: UnitState::Failed, ..outcome },
     }
 }

@@ -1,6 +1,7 @@
 //! Sweeping: what workers left behind when they died. Reads the world anew each time, so it may run anywhere, twice, or late.
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, acts};
+use crate::model::Actor;
 use crate::store::postgres::{leases, reopen, settle};
 
 /// What a sweep found.
@@ -8,10 +9,15 @@ use crate::store::postgres::{leases, reopen, settle};
 pub struct Swept {
     /// Units whose lease had run out: given back, or failed as `crash_loop`.
     pub units: usize,
+    /// Runs without progress for too long: taken from whoever drove them, with their units.
+    pub stuck: usize,
 }
 
+/// In whose name a sweep acts.
+const SWEEP: &str = "sweep";
+
 impl Engine {
-    /// Gives back the units of every organization whose lease ran out. Does nothing in the first lease after a restart of the server,
+    /// Gives back the units of every organization whose lease ran out, and takes stuck runs from their workers. Does nothing in the first lease after a restart of the server,
     /// so that an outage does not pay for every unit twice.
     pub async fn sweep(&self) -> Result<Swept, EngineError> {
         let mut system = self.store.system().await?;
@@ -24,7 +30,23 @@ impl Engine {
             swept.units += reopen::release_lost(&mut tx, run, reopen::Lost::Expired).await?;
             tx.commit().await?;
         }
-        if swept.units > 0 {
+        let mut system = self.store.system().await?;
+        let stuck = leases::stuck_runs(&mut system, self.options.stuck_after).await?;
+        system.commit().await?;
+        for (organization, run) in stuck {
+            let mut tx = self.store.tenant(organization).await?;
+            let actor = Actor { organization, name: SWEEP.to_owned() };
+            let secs = self.options.stuck_after.as_secs();
+            match acts::reset(&mut tx, &actor, run, &format!("no progress for {secs} s")).await {
+                Ok(_) => swept.stuck += 1,
+                // It ended meanwhile.
+                Err(EngineError::WrongState { .. }) => continue,
+                Err(error) => return Err(error),
+            }
+            tx.commit().await?;
+            tracing::warn!(%run, secs, "a run without progress is taken from its worker");
+        }
+        if swept != Swept::default() {
             self.changed();
         }
         Ok(swept)

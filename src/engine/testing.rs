@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::model::id::LOCAL_ORGANIZATION;
 use crate::model::plan::{Effort, EffortUnit, PLAN_SCHEMA_VERSION, PlanSpec};
-use crate::model::{Actor, Dependency, OrganizationId, Plan, Role, SpecFormat, Task, TaskKind, TaskType};
+use crate::model::{Actor, AgentKind, Dependency, OrganizationId, Plan, Role, SpecFormat, Task, TaskKind, TaskType};
 use crate::store::postgres::specs::NewSpec;
 use crate::store::postgres::testing as database;
 
@@ -78,13 +78,19 @@ pub(crate) fn hash(content: &str) -> String {
 
 impl Bench {
     pub(crate) async fn new(plan: &Plan) -> Self {
+        Self::with(plan, |_| {}, |_| None).await
+    }
+
+    /// The same with other options, and a kind of agent for each task.
+    pub(crate) async fn with(plan: &Plan, change: impl FnOnce(&mut EngineOptions), kind: impl Fn(&Task) -> Option<AgentKind>) -> Self {
         let retry = RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() };
-        let options = EngineOptions { lease: Duration::from_secs(1), retry, ..EngineOptions::default() };
+        let mut options = EngineOptions { lease: Duration::from_secs(1), retry, ..EngineOptions::default() };
+        change(&mut options);
         let engine = Engine::new(database::store().await, options);
         let actor = Actor::local("test");
         let run = engine.submit(&actor, &submission(&hash("one"), &Value::Null)).await.unwrap().run;
         let Drive::Taken { guard, .. } = engine.drive(ORGANIZATION, run).await.unwrap() else { panic!("nobody else drives it") };
-        engine.load_plan(ORGANIZATION, run, plan).await.unwrap();
+        engine.load_plan(ORGANIZATION, run, plan, kind).await.unwrap();
         Self { engine, actor, run, guard }
     }
 

@@ -46,7 +46,7 @@ async fn a_late_outcome_changes_nothing() {
     let bench = Bench::new(&diamond()).await;
     let first = bench.claim_one().await;
     bench.expire_leases().await;
-    assert_eq!(bench.engine.sweep().await.unwrap(), Swept { units: 1 });
+    assert_eq!(bench.engine.sweep().await.unwrap(), Swept { units: 1, stuck: 0 });
     assert_eq!(bench.succeed(&first).await, Settled::Late);
     let second = bench.claim_one().await;
     assert_eq!((second.claim.unit, second.claim.token), (first.claim.unit, first.claim.token + 1));
@@ -61,7 +61,7 @@ async fn a_holder_may_renew_an_expired_lease_while_nobody_took_the_unit() {
     let unit = bench.claim_one().await;
     bench.expire_leases().await;
     assert_eq!(bench.engine.heartbeat(ORGANIZATION, &[unit.claim]).await.unwrap(), []);
-    assert_eq!(bench.engine.sweep().await.unwrap(), Swept { units: 0 });
+    assert_eq!(bench.engine.sweep().await.unwrap(), Swept::default());
     bench.expire_leases().await;
     bench.engine.sweep().await.unwrap();
     assert_eq!(bench.engine.heartbeat(ORGANIZATION, &[unit.claim]).await.unwrap(), [unit.claim]);
@@ -101,7 +101,7 @@ async fn transient_failures_are_repeated_and_others_block_what_waits() {
 #[tokio::test]
 async fn a_retry_is_due_by_the_clock_of_the_database() {
     let bench = Bench::new(&diamond()).await;
-    let mut options = *bench.engine.options();
+    let mut options = bench.engine.options().clone();
     options.retry.base = Duration::from_hours(1);
     options.retry.cap = Duration::from_hours(1);
     let patient = Engine::new(bench.engine.store().clone(), options);
@@ -132,7 +132,7 @@ async fn a_success_is_reused_until_it_is_reopened() {
     let again = bench.engine.submit(&bench.actor, &submission(&hash("one"), &Value::Null)).await.unwrap();
     assert_eq!(again.how, SubmittedAs::Again);
     let Drive::Taken { guard, .. } = bench.engine.drive(ORGANIZATION, again.run).await.unwrap() else { panic!("free") };
-    bench.engine.load_plan(ORGANIZATION, again.run, &plan(&[("a", 1), ("b", 1)], &[("b", "a")])).await.unwrap();
+    bench.engine.load_plan(ORGANIZATION, again.run, &plan(&[("a", 1), ("b", 1)], &[("b", "a")]), |_| None).await.unwrap();
     let bench = Bench { run: again.run, guard, ..bench };
     let a = bench.claim_one().await;
     let found = bench.engine.find_success(ORGANIZATION, spec, "a", &hash("a")).await.unwrap().unwrap();
@@ -184,7 +184,7 @@ async fn what_waits_holds_its_dependents_until_it_is_woken() {
 #[tokio::test]
 async fn the_same_command_resumes_follows_repeats_or_supersedes() {
     let bench = Bench::new(&diamond()).await;
-    let other = Engine::new(bench.engine.store().clone(), *bench.engine.options());
+    let other = Engine::new(bench.engine.store().clone(), bench.engine.options().clone());
     let (one, two) = (hash("one"), hash("two"));
     let same = other.submit(&bench.actor, &submission(&one, &Value::Null)).await.unwrap();
     assert_eq!((same.run, same.how), (bench.run, SubmittedAs::Live { driver: bench.engine.worker() }));
@@ -212,7 +212,7 @@ async fn the_same_command_resumes_follows_repeats_or_supersedes() {
 #[tokio::test]
 async fn the_run_of_a_process_that_is_gone_is_taken_over_before_its_lease_ends() {
     let bench = Bench::new(&diamond()).await;
-    let options = EngineOptions { lease: Duration::from_hours(1), ..*bench.engine.options() };
+    let options = EngineOptions { lease: Duration::from_hours(1), ..bench.engine.options().clone() };
     let driver = Engine::new(bench.engine.store().clone(), options);
     bench.expire_leases().await;
     let Drive::Taken { guard, .. } = driver.drive(ORGANIZATION, bench.run).await.unwrap() else { panic!("its lease ran out") };

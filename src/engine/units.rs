@@ -1,24 +1,27 @@
 //! Claiming units, and keeping claims alive.
 
-use super::{Claim, ClaimedUnit, Dispatch, Engine, EngineError};
+use super::{Claim, ClaimedUnit, Dispatch, Engine, EngineError, EngineOptions};
 use crate::model::{Artifact, AttemptId, OrganizationId, RunId, SpecId};
-use crate::store::postgres::units::{self, Outlook};
+use crate::store::postgres::units::{self, Outlook, Take};
 
 /// What a claim brought.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Claimed {
-    /// The units, the longest chain first; now this worker's.
+    /// The units; now this worker's.
     pub units: Vec<ClaimedUnit>,
-    /// When fewer came than were asked for: what is left to wait for. With nothing running and nothing due, nothing more can be done
+    /// When fewer came than were asked for: what is left to wait for. With nothing running, held up or due, nothing more can be done
     /// in this run until somebody reopens or wakes a unit.
     pub outlook: Option<Outlook>,
 }
 
 impl Engine {
-    /// Takes up to `max` ready units of a running run. Concurrent claimers never get the same unit and never wait for each other.
+    /// Takes up to `max` ready units of a running run, as far as the limits allow. Concurrent claimers never get the same unit, and wait
+    /// for each other only to count against a limit.
     pub async fn claim(&self, organization: OrganizationId, run: RunId, max: u32, dispatch: Dispatch) -> Result<Claimed, EngineError> {
         let mut tx = self.store.tenant(organization).await?;
-        let units = units::claim(&mut tx, run, self.worker, max, self.options.lease, dispatch).await?;
+        let EngineOptions { lease, limits, .. } = &self.options;
+        let take = Take { worker: self.worker, max, lease: *lease, dispatch, limits };
+        let units = units::claim(&mut tx, run, take).await?;
         let outlook = if units.len() < max as usize { Some(units::outlook(&mut tx, run).await?) } else { None };
         tx.commit().await?;
         Ok(Claimed { units, outlook })

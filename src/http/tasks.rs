@@ -17,7 +17,7 @@ use super::specs::SPECS_HINT;
 use super::state::Api;
 use crate::context::Receipt;
 use crate::model::{CheckResult, Role, RunId, SpecId, TaskKind, TaskType, UnitId, UnitState};
-use crate::pipeline::again::{self, AgainError};
+use crate::pipeline::again::{self, AgainError, Wish};
 use crate::pipeline::plan::type_name;
 use crate::store::postgres::attempts::{self, AttemptRow};
 use crate::store::postgres::tasks::{self, DependencyEntry, TaskEntry, TaskFilter, UnitEntry};
@@ -283,7 +283,8 @@ pub async fn execute(State(api): State<Api>, Id(id): Id<UnitId>, key: Idempotenc
     let asked = find(&mut tx, id).await?;
     let newest = tasks::newest_of_unit(&mut tx, &asked).await?.unwrap_or(id);
     let unit = find(&mut tx, newest).await?;
-    again::unit(&mut tx, &api.app.actor, &unit, "asked for over HTTP").await?;
+    let wish = Wish::Again { reason: "asked for over HTTP".to_owned() };
+    again::unit(&mut tx, &api.app.actor, &unit, &wish).await?;
     let status = TaskStatus::from(find(&mut tx, newest).await?);
     let reply = Reply::json(StatusCode::ACCEPTED, &status)?.at(format!("/api/v1/tasks/{newest}/status"));
     once.end(&api, tx, reply).await
@@ -302,7 +303,7 @@ impl From<AgainError> for ApiError {
             AgainError::DependenciesOpen { .. } => {
                 Self::Conflict { detail, hint: hint("GET /api/v1/tasks/{id} names them; execute those first") }
             }
-            AgainError::Cancelled { .. } | AgainError::RunOver { .. } => {
+            AgainError::Cancelled { .. } | AgainError::RunOver { .. } | AgainError::FilesMissing { .. } => {
                 Self::Conflict { detail, hint: hint("POST /api/v1/runs starts a new run, in which unchanged units are reused") }
             }
             AgainError::RunBeyond { .. } => Self::Conflict { detail, hint: hint("wait until the run has ended, or pause it") },

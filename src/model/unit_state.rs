@@ -52,8 +52,10 @@ pub enum UnitEvent {
     Wait,
     /// An agent was configured for it.
     AgentConfigured,
-    /// A person handed it in.
+    /// A person handed it in, or approved it.
     HandIn,
+    /// A person said no.
+    Reject,
     /// It is to be done again.
     Reopen,
     /// It is called off.
@@ -62,7 +64,7 @@ pub enum UnitEvent {
 
 impl UnitEvent {
     /// Every event, in the order of the chart.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::DependenciesDone,
         Self::DependencyFailed,
         Self::DependencyReopened,
@@ -75,6 +77,7 @@ impl UnitEvent {
         Self::Wait,
         Self::AgentConfigured,
         Self::HandIn,
+        Self::Reject,
         Self::Reopen,
         Self::Cancel,
     ];
@@ -108,7 +111,7 @@ impl UnitState {
             (S::Ready, E::Claim) => S::Running,
             (S::Ready, E::CacheHit) => S::Cached,
             (S::Running, E::Succeed) | (S::Waiting, E::HandIn) => S::Succeeded,
-            (S::Running, E::Fail) => S::Failed,
+            (S::Running, E::Fail) | (S::Waiting, E::Reject) => S::Failed,
             (S::Ready | S::Running, E::Wait) => S::Waiting,
             (S::Succeeded | S::Cached | S::Failed, E::Reopen) => S::Ready,
             (S::Pending | S::Ready | S::Running | S::Waiting | S::Blocked | S::Failed, E::Cancel) => S::Cancelled,

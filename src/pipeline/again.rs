@@ -1,19 +1,45 @@
-//! One unit once more, because somebody asks for it: opened in its run, and the run led back to where its units are performed.
+//! What somebody decides about a unit: done once more, tried once more, approved or rejected; and the run is led back to where its units
+//! are performed.
 //!
-//! Called by the HTTP interface, within its transaction. What planning found stays; the phases behind it are done again, in which units
+//! Called by the HTTP interface and the command line, within their transaction. What planning found stays; the phases behind it are done again, in which units
 //! that nothing changed for stay as they are.
 
 use thiserror::Error;
 
 use crate::engine::{EngineError, acts};
 use crate::model::{Actor, Phase, RunState, UnitState};
-use crate::store::postgres::tasks::UnitEntry;
+use crate::store::postgres::tasks::{self, UnitEntry};
 use crate::store::postgres::{StoreError, TenantTx, phases, runs, settle};
 
 /// The phases that work on what units left behind.
 const BEHIND_PLANNING: [Phase; 6] = [Phase::Execute, Phase::Repair, Phase::Validate, Phase::Deploy, Phase::Health, Phase::Learn];
 
-/// Why a unit cannot be done again.
+/// What somebody wants of a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// Do it again, with everything that depends on it.
+    Again {
+        /// Why.
+        reason: String,
+    },
+    /// Try it once more, when it has failed or waits.
+    Retry {
+        /// Why.
+        reason: String,
+    },
+    /// It waits for a person, who agrees.
+    Approve {
+        /// What was looked at.
+        note: String,
+    },
+    /// It waits for a person, who does not agree.
+    Reject {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why that cannot be done.
 #[derive(Debug, Error)]
 pub enum AgainError {
     /// The store of facts failed.
@@ -44,6 +70,14 @@ pub enum AgainError {
         /// Where the run stands.
         state: &'static str,
     },
+    /// What waits for a person is a piece of work.
+    #[error("unit {key} is to deliver {files}: it cannot be approved without")]
+    FilesMissing {
+        /// The unit.
+        key: String,
+        /// Its files, comma-separated.
+        files: String,
+    },
     /// The run is under way, and beyond its units.
     #[error("the run of unit {key} is being checked and delivered")]
     RunBeyond {
@@ -52,8 +86,8 @@ pub enum AgainError {
     },
 }
 
-/// Has that unit done again, or done at last. The caller commits and then wakes the workers.
-pub async fn unit(tx: &mut TenantTx, actor: &Actor, unit: &UnitEntry, reason: &str) -> Result<(), AgainError> {
+/// Does that to the unit. The caller commits and then wakes the workers.
+pub async fn unit(tx: &mut TenantTx, actor: &Actor, unit: &UnitEntry, wish: &Wish) -> Result<(), AgainError> {
     settle::lock_runs(tx, &[unit.run]).await?;
     let key = || unit.key.clone();
     let run = runs::find(tx, unit.run).await?.ok_or(EngineError::NoSuchRun { run: unit.run })?;
@@ -64,13 +98,18 @@ pub async fn unit(tx: &mut TenantTx, actor: &Actor, unit: &UnitEntry, reason: &s
         RunState::Running if beyond_units(tx, unit).await? => return Err(AgainError::RunBeyond { key: key() }),
         _ => {}
     }
-    let keys = [key()];
-    match unit.state {
-        UnitState::Pending | UnitState::Blocked => return Err(AgainError::DependenciesOpen { key: key(), count: unit.pending.max(1) }),
-        UnitState::Cancelled => return Err(AgainError::Cancelled { key: key() }),
-        UnitState::Ready | UnitState::Running => {}
-        UnitState::Waiting => drop(acts::wake(tx, actor, unit.run, &keys).await?),
-        UnitState::Succeeded | UnitState::Cached | UnitState::Failed => drop(acts::reopen(tx, actor, unit.run, &keys, reason).await?),
+    match wish {
+        Wish::Again { reason } => again(tx, actor, unit, reason).await?,
+        Wish::Retry { reason } => drop(acts::retry(tx, actor, unit.run, &[key()], reason).await?),
+        Wish::Approve { note } => {
+            let files = tasks::declared_files(tx, unit).await?;
+            if !files.is_empty() {
+                return Err(AgainError::FilesMissing { key: key(), files: files.join(", ") });
+            }
+            acts::approve(tx, actor, unit.run, &unit.key, note).await?;
+        }
+        // Nothing is to be done that was not before.
+        Wish::Reject { reason } => return Ok(acts::reject(tx, actor, unit.run, &unit.key, reason).await?),
     }
     if run.state != RunState::Running {
         let again: Vec<&str> = BEHIND_PLANNING.iter().map(|phase| phase.as_str()).collect();
@@ -78,6 +117,20 @@ pub async fn unit(tx: &mut TenantTx, actor: &Actor, unit: &UnitEntry, reason: &s
     }
     if matches!(run.state, RunState::Paused | RunState::Partial | RunState::Failed) {
         acts::resume(tx, actor, unit.run).await?;
+    }
+    Ok(())
+}
+
+async fn again(tx: &mut TenantTx, actor: &Actor, unit: &UnitEntry, reason: &str) -> Result<(), AgainError> {
+    let keys = [unit.key.clone()];
+    match unit.state {
+        UnitState::Pending | UnitState::Blocked => {
+            return Err(AgainError::DependenciesOpen { key: unit.key.clone(), count: unit.pending.max(1) });
+        }
+        UnitState::Cancelled => return Err(AgainError::Cancelled { key: unit.key.clone() }),
+        UnitState::Ready | UnitState::Running => {}
+        UnitState::Waiting => drop(acts::wake(tx, actor, unit.run, &keys).await?),
+        UnitState::Succeeded | UnitState::Cached | UnitState::Failed => drop(acts::reopen(tx, actor, unit.run, &keys, reason).await?),
     }
     Ok(())
 }

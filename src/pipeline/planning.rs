@@ -13,10 +13,11 @@ use super::journal::{self, Done};
 use super::plan::{self, PlanError};
 use super::validate::counted;
 use super::{PipelineError, Run, atomize, schedule};
+use crate::agents::assign;
 use crate::generate::Blueprint;
 use crate::ingest;
 use crate::model::plan::PlanTarget;
-use crate::model::{EventKind, Finding, Phase, Plan, PlanId, Role, Severity, SpecDocument};
+use crate::model::{AgentKind, EventKind, Finding, Phase, Plan, PlanId, Role, Severity, SpecDocument, Task};
 use crate::store::graph::{GraphError, PlanGraph, PlanKey};
 
 /// Tasks up to which the graph store's waves are compared key by key; of larger plans the sizes of the waves are.
@@ -77,7 +78,7 @@ pub async fn schedule(run: &Run, mut plan: Plan) -> Result<Plan, PipelineError> 
     let plan = journal::phase(run, Phase::Schedule, 1, async move {
         schedule::schedule(&mut plan).map_err(refused)?;
         let bounds = schedule::graph(&plan).map_err(refused)?.bounds(run.config.concurrency);
-        let id = run.engine.load_plan(run.organization, run.id, &plan).await?;
+        let id = run.engine.load_plan(run.organization, run.id, &plan, |task| kind(run, task)).await?;
         check_waves(run, id, &plan).await?;
         let summary = format!(
             "{}, critical path {}, speed-up at most {:.1} with {} at once",
@@ -91,6 +92,11 @@ pub async fn schedule(run: &Run, mut plan: Plan) -> Result<Plan, PipelineError> 
     .await?;
     run.events.send(EventKind::UnitsPlanned { units: plan.units().count(), waves: plan.waves.len() }).await;
     Ok(plan)
+}
+
+/// Which kind of agent is to perform a task; none for what is not executed.
+fn kind(run: &Run, task: &Task) -> Option<AgentKind> {
+    (task.role == Role::Unit).then(|| assign(task, run.generator.as_ref()).kind())
 }
 
 /// The graph store must find the same waves as this process: key by key up to a size, beyond it as many in each. A graph store that

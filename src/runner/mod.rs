@@ -115,7 +115,7 @@ async fn shared(run: &Run, document: SpecDocument, plan: Plan) -> Result<Shared,
 /// Shows that the driver lives, and what it lives without; stops the run when it is another one's.
 fn renew(run: Run, lost: CancellationToken, outages: Arc<Outages>) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let mut every = tokio::time::interval(run.config.lease / RENEWALS_PER_LEASE);
+        let mut every = tokio::time::interval(run.config.scheduling.lease / RENEWALS_PER_LEASE);
         loop {
             every.tick().await;
             match run.engine.renew(&run.guard).await {

@@ -14,7 +14,7 @@ use crate::engine::{Claim, ClaimedUnit, ErrorClass, Settled, Settlement, UnitRes
 use crate::exec::tree::{Tree, TreeFile, check_path};
 use crate::exec::workspace::Workspace;
 use crate::generate::{GeneratedFile, Prior};
-use crate::model::{CheckResult, EventKind, Plan, SpecDocument, Task, UnitState, Verdict};
+use crate::model::{CheckResult, Escalation, EventKind, Plan, SpecDocument, Task, UnitState, Verdict};
 use crate::pipeline::toolchain::Toolchain;
 use crate::pipeline::{PipelineError, Run};
 use crate::store::postgres::{StoreError, artifacts, units};
@@ -115,6 +115,9 @@ async fn settle(shared: &Shared, unit: &Task, claimed: ClaimedUnit, attempt: Att
 }
 
 async fn attempt(shared: &Shared, unit: &Task, claim: &Claim, stop: &CancellationToken) -> Result<Attempt, PipelineError> {
+    if let Some(nobody) = nobody(claim.escalation) {
+        return Ok(Attempt::of(UnitResult::Unable { reason: nobody.to_owned() }));
+    }
     let prior = prior_of(unit, &shared.prior);
     let built = shared.sources().built(unit).await?;
     let agent = match assign(unit, shared.run.generator.as_ref()) {
@@ -138,6 +141,16 @@ async fn attempt(shared: &Shared, unit: &Task, claim: &Claim, stop: &Cancellatio
         return Ok(named(Attempt::of(UnitResult::Cached { attempt })));
     }
     Ok(named(generate(shared, unit, &agent, prior, stop).await?))
+}
+
+/// Why nobody is there for that step of the escalation. The generator gives equal files for equal work, so it is no second agent.
+fn nobody(step: Escalation) -> Option<&'static str> {
+    match step {
+        Escalation::Assigned => None,
+        Escalation::AnotherAgent => Some("no other agent is configured"),
+        Escalation::DebuggingAgent => Some("no debugging agent is configured"),
+        Escalation::Person => Some("it is for a person to decide"),
+    }
 }
 
 async fn generate(
@@ -229,7 +242,7 @@ fn prior_of(unit: &Task, prior: &Prior) -> Prior {
 fn reason(result: &UnitResult) -> Option<String> {
     match result {
         UnitResult::Failed { error, .. } => Some(error.clone()),
-        UnitResult::Waiting { reason } | UnitResult::Released { reason } => Some(reason.clone()),
+        UnitResult::Waiting { reason } | UnitResult::Unable { reason } | UnitResult::Released { reason } => Some(reason.clone()),
         UnitResult::Succeeded { .. } => None,
         UnitResult::Cached { .. } => Some("same input as an earlier success".to_owned()),
     }

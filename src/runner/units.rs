@@ -44,7 +44,7 @@ async fn dispatch(shared: &Arc<Shared>, held: &Held, performing: &mut JoinSet<Re
                 performing.spawn(perform(Arc::clone(shared), Arc::clone(held), unit, stop));
             }
             if let Some(outlook) = claimed.outlook {
-                if performing.is_empty() && outlook.running == 0 && outlook.next_due.is_none() {
+                if performing.is_empty() && outlook.running == 0 && outlook.held_up == 0 && outlook.next_due.is_none() {
                     return Ok(());
                 }
                 wait = outlook.next_due.map_or(POLL_EVERY, |due| due.clamp(Duration::from_millis(1), POLL_EVERY));
@@ -105,7 +105,7 @@ fn joined(ended: Result<Result<(), PipelineError>, tokio::task::JoinError>) -> R
 fn heartbeat(shared: &Arc<Shared>, held: Held) -> JoinHandle<()> {
     let run = shared.run.clone();
     tokio::spawn(async move {
-        let mut every = tokio::time::interval(run.config.lease / RENEWALS_PER_LEASE);
+        let mut every = tokio::time::interval(run.config.scheduling.lease / RENEWALS_PER_LEASE);
         loop {
             every.tick().await;
             let claims: Vec<Claim> = lock(&held).values().map(|(claim, _)| *claim).collect();

@@ -1,22 +1,50 @@
 -- Takes ready units of one run. $1 organization, $2 run, $3 how many, $4 worker, $5 lease in seconds, $6 true: waves are barriers.
--- Returns: ordinal, id, key, token, attempt; the longest chain first.
--- The front is the earliest wave in which something is ready or running. What is pending in an earlier one can only wait for
--- somebody's help: its dependencies lie in earlier waves still, and none of those is ready or running. So it holds up nothing.
+-- At most so many may be running at once (null: no limit): $7 of the run, $8 of the organization, $9 of one wave of the run; and of each
+-- kind of agent $10, in the organization, $11. $12 says whether any of $9, $10 and $11 is given. Where a limit is given, the caller holds
+-- the lock under which claims count (units.rs).
+-- Returns: ordinal, id, key, token, attempt, escalation; in the order of dispatch.
+-- Barriers: only the earliest wave in which something is ready or running. What is pending in an earlier one can only wait for somebody's
+-- help: its dependencies lie in earlier waves still, and none of those is ready or running. So it holds up nothing.
 -- What was picked is looked up by its key, an array of them at once: a join would be planned for a handful of rows while the tables are
 -- new, and compare each with each.
-with front as (
-    select ordinal
+with busy as (
+    select run_id, wave, agent_kind, count(*) as running
+    from unit_leases
+    where organization_id = $1
+    group by run_id, wave, agent_kind
+),
+kinds as (
+    select kind, allowed - coalesce((select sum(running) from busy where agent_kind = kind), 0) as room
+    from unnest($10::text[], $11::integer[]) as given (kind, allowed)
+),
+waves as (
+    select wave, sum(running) as running
+    from busy
+    where run_id = $2
+    group by wave
+),
+open as (
+    select ordinal, rank, ready_at, wave, agent_kind
+    from run_tasks
+    where organization_id = $1
+      and run_id = $2
+      and state = 'ready'
+      and not gate
+      and (not_before is null or not_before <= now())
+),
+admitted as (
+    select fits.ordinal
     from (
-        select t.ordinal, task.wave, min(task.wave) over () as first_wave
-        from run_tasks t
-        join runs on runs.organization_id = $1 and runs.id = $2
-        join tasks task on task.organization_id = $1 and task.plan_id = runs.plan_id and task.ordinal = t.ordinal
-        where t.organization_id = $1
-          and t.run_id = $2
-          and t.state in ('ready', 'running')
-          and not t.gate
-    ) open
-    where wave is not distinct from first_wave
+        select placed.ordinal, placed.wave, row_number() over (partition by placed.wave order by rank desc, ready_at, ordinal) as place
+        from (
+            select open.*, row_number() over (partition by agent_kind order by rank desc, ready_at, ordinal) as place
+            from open
+        ) placed
+        left join kinds on kinds.kind = placed.agent_kind
+        where kinds.room is null or placed.place <= kinds.room
+    ) fits
+    left join waves on waves.wave is not distinct from fits.wave
+    where $9::integer is null or fits.place <= $9 - coalesce(waves.running, 0)
 ),
 picked as (
     select ordinal
@@ -27,9 +55,18 @@ picked as (
       and not gate
       and (not_before is null or not_before <= now())
       and exists (select from runs where organization_id = $1 and id = $2 and state = 'running')
-      and (not $6 or ordinal in (select ordinal from front))
-    order by rank desc, ordinal
-    limit $3
+      and (not $6 or wave is not distinct from (
+          select min(wave)
+          from run_tasks
+          where organization_id = $1 and run_id = $2 and state in ('ready', 'running') and not gate
+      ))
+      and (not $12 or ordinal in (select ordinal from admitted))
+    order by rank desc, ready_at, ordinal
+    limit greatest(0, least(
+        $3,
+        case when $7::integer is not null then $7 - (select coalesce(sum(running), 0) from busy where run_id = $2) end,
+        case when $8::integer is not null then $8 - (select coalesce(sum(running), 0) from busy) end
+    ))::bigint
     for update skip locked
 ),
 claimed as (
@@ -38,13 +75,13 @@ claimed as (
     where t.organization_id = $1
       and t.run_id = $2
       and t.ordinal = any (array(select ordinal from picked))
-    returning t.ordinal, t.id, t.key, t.token, t.attempt, t.rank
+    returning t.ordinal, t.id, t.key, t.token, t.attempt, t.escalation, t.rank, t.wave, t.agent_kind
 ),
 leased as (
-    insert into unit_leases (organization_id, run_id, ordinal, owner, token, expires_at)
-    select $1, $2, ordinal, $4, token, now() + make_interval(secs => $5)
+    insert into unit_leases (organization_id, run_id, ordinal, owner, token, expires_at, wave, agent_kind)
+    select $1, $2, ordinal, $4, token, now() + make_interval(secs => $5), wave, agent_kind
     from claimed
 )
-select ordinal, id, key, token, attempt
+select ordinal, id, key, token, attempt, escalation
 from claimed
 order by rank desc, ordinal

@@ -93,6 +93,22 @@ pub async fn runs_with_expired_units(tx: &mut SystemTx, lease: Duration) -> Resu
     Ok(rows.into_iter().map(|(organization, run)| (OrganizationId(organization), RunId(run))).collect())
 }
 
+/// Running runs without progress for so long, across organizations.
+pub async fn stuck_runs(tx: &mut SystemTx, stuck_after: Duration) -> Result<Vec<(OrganizationId, RunId)>, StoreError> {
+    let query = "select r.organization_id, r.id from runs r \
+                 join run_leases l on l.organization_id = r.organization_id and l.run_id = r.id \
+                 where r.state = 'running' and l.owner is not null and l.progress_at < now() - make_interval(secs => $1) order by 1, 2";
+    let rows: Vec<(uuid::Uuid, uuid::Uuid)> = sqlx::query_as(query).bind(stuck_after.as_secs_f64()).fetch_all(&mut **tx).await?;
+    Ok(rows.into_iter().map(|(organization, run)| (OrganizationId(organization), RunId(run))).collect())
+}
+
+/// Notes that the run made progress.
+pub async fn progress(tx: &mut TenantTx, run: RunId) -> Result<(), StoreError> {
+    let update = "update run_leases set progress_at = now() where organization_id = $1 and run_id = $2";
+    sqlx::query(update).bind(tx.organization().0).bind(run.0).execute(&mut **tx).await?;
+    Ok(())
+}
+
 /// Unfinished runs that wait for a driver, across organizations, oldest first: queued ones, and running ones whose driver is gone.
 pub async fn runs_without_driver(tx: &mut SystemTx, limit: u32) -> Result<Vec<(OrganizationId, RunId)>, StoreError> {
     let query = "select r.organization_id, r.id from runs r \

@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
-use super::{StoreError, TenantTx, text};
+use super::{StoreError, TenantTx, leases, text};
 use crate::model::RunId;
 
 /// One phase of one round.
@@ -39,6 +39,7 @@ pub async fn begin(tx: &mut TenantTx, run: RunId, phase: &str, round: u32) -> Re
                   set state = 'running', error = null, finished_at = null, started_at = now(), starts = run_phases.starts + 1 \
                   where run_phases.state <> 'succeeded'";
     sqlx::query(insert).bind(tx.organization().0).bind(run.0).bind(phase).bind(round.cast_signed()).execute(&mut **tx).await?;
+    leases::progress(tx, run).await?;
     Ok(None)
 }
 
@@ -48,7 +49,7 @@ pub async fn succeed(tx: &mut TenantTx, run: RunId, phase: &str, round: u32, out
                   where organization_id = $1 and run_id = $2 and phase = $3 and round = $4 and state <> 'succeeded'";
     let update = sqlx::query(update).bind(tx.organization().0).bind(run.0).bind(phase).bind(round.cast_signed());
     update.bind(text::json(output)?).execute(&mut **tx).await?;
-    Ok(())
+    leases::progress(tx, run).await
 }
 
 /// Writes down that the phase failed.

@@ -96,28 +96,31 @@ pub enum Lost {
     Expired,
     /// Those of a worker that is known to be gone.
     Worker(WorkerId),
+    /// All of them, because the run is stuck.
+    Stuck,
 }
 
 /// Gives the units of lost leases back; one that lost too many fails as `crash_loop`. Returns how many there were.
 pub async fn release_lost(tx: &mut TenantTx, run: RunId, lost: Lost) -> Result<usize, StoreError> {
     let organization = tx.organization().0;
-    let worker = match lost {
-        Lost::Expired => None,
-        Lost::Worker(worker) => Some(worker.0),
+    let (worker, reason) = match lost {
+        Lost::Expired => (None, "the lease ran out or its worker is gone"),
+        Lost::Worker(worker) => (Some(worker.0), "its worker is gone"),
+        Lost::Stuck => (None, "the run was stuck"),
     };
     let update = "with gone as ( \
                       delete from unit_leases where organization_id = $1 and run_id = $2 \
-                      and case when $3::uuid is null then expires_at < now() else owner = $3 end \
+                      and case when $5 then true when $3::uuid is null then expires_at < now() else owner = $3 end \
                       returning ordinal, token \
                   ) \
                   update run_tasks t set lost_leases = t.lost_leases + 1, \
                   state = case when t.lost_leases + 1 >= $4 then 'failed' else 'ready' end \
                   from gone where t.organization_id = $1 and t.run_id = $2 and t.ordinal = gone.ordinal and t.token = gone.token \
                   and t.state = 'running' returning t.ordinal, t.id, t.token, t.state";
-    let update = sqlx::query_as(update).bind(organization).bind(run.0).bind(worker).bind(LOST_LEASES_MAX);
+    let update = sqlx::query_as(update).bind(organization).bind(run.0).bind(worker).bind(LOST_LEASES_MAX).bind(lost == Lost::Stuck);
     let released: Vec<(i32, Uuid, i64, String)> = update.fetch_all(&mut **tx).await?;
     let (failed, ready): (Vec<_>, Vec<_>) = released.iter().partition(|unit| unit.3 == "failed");
-    for (units, outcome, reason) in [(&ready, "lost", "the lease ran out or its worker is gone"), (&failed, "failed", "crash_loop")] {
+    for (units, outcome, reason) in [(&ready, "lost", reason), (&failed, "failed", "crash_loop")] {
         let ids: Vec<Uuid> = units.iter().map(|unit| unit.1).collect();
         let tokens: Vec<i64> = units.iter().map(|unit| unit.2).collect();
         record(tx, run, &ids, &tokens, outcome, reason).await?;
@@ -145,6 +148,36 @@ pub async fn cancel_units(tx: &mut TenantTx, run: RunId, reason: &str) -> Result
 
 /// Lets waiting units of those keys go on, because something can do them now. Returns how many did.
 pub async fn wake(tx: &mut TenantTx, run: RunId, keys: &[String]) -> Result<u64, StoreError> {
-    let update = "update run_tasks set state = 'ready' where organization_id = $1 and run_id = $2 and key = any($3) and state = 'waiting'";
+    let update = "update run_tasks set state = 'ready', attempt = 0, escalation = 0 \
+                  where organization_id = $1 and run_id = $2 and key = any($3) and state = 'waiting'";
+    Ok(sqlx::query(update).bind(tx.organization().0).bind(run.0).bind(keys).execute(&mut **tx).await?.rows_affected())
+}
+
+/// Settles a waiting unit as a person says: approved, it is done and what waits for it goes on; rejected, it has failed. False when no
+/// unit of that key waits.
+pub async fn decide(tx: &mut TenantTx, run: RunId, key: &str, approved: bool, who: &str, note: &str) -> Result<bool, StoreError> {
+    let update = "update run_tasks set state = $4, token = token + 1 \
+                  where organization_id = $1 and run_id = $2 and key = $3 and state = 'waiting' returning ordinal, id, token";
+    let state = if approved { UnitState::Succeeded } else { UnitState::Failed };
+    let update = sqlx::query_as(update).bind(tx.organization().0).bind(run.0).bind(key).bind(state.as_str());
+    let decided: Option<(i32, Uuid, i64)> = update.fetch_optional(&mut **tx).await?;
+    let Some((ordinal, unit, token)) = decided else { return Ok(false) };
+    let outcome = if approved { "handed_in" } else { "failed" };
+    let insert = "insert into task_attempts (organization_id, id, run_id, unit_id, token, spec_id, key, outcome, error, agent, started_at) \
+                  select $1, $2, $3, $4, $5, spec_id, $6, $7, $8, $9, now() from runs where organization_id = $1 and id = $3";
+    let insert = sqlx::query(insert).bind(tx.organization().0).bind(AttemptId::new().0).bind(run.0).bind(unit).bind(token);
+    insert.bind(key).bind(outcome).bind(note).bind(format!("person/{who}")).execute(&mut **tx).await?;
+    if approved {
+        settle::advance(tx, vec![(run.0, ordinal)]).await?;
+    } else {
+        settle::block(tx, &[(run.0, ordinal)]).await?;
+    }
+    Ok(true)
+}
+
+/// Lets the retries of those keys be due at once. Returns how many were not.
+pub async fn make_due(tx: &mut TenantTx, run: RunId, keys: &[String]) -> Result<u64, StoreError> {
+    let update = "update run_tasks set not_before = null, ready_at = now() \
+                  where organization_id = $1 and run_id = $2 and key = any($3) and state = 'ready' and not_before > now()";
     Ok(sqlx::query(update).bind(tx.organization().0).bind(run.0).bind(keys).execute(&mut **tx).await?.rows_affected())
 }

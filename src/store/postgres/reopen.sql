@@ -50,6 +50,7 @@ changed as (
         pending = counted.pending,
         token = t.token + 1,
         attempt = 0,
+        escalation = 0,
         not_before = null
     from counted
     where t.organization_id = $1

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::units::{Claim, ordinal};
 use super::{StoreError, TenantTx, artifacts, text};
-use crate::model::{Artifact, AttemptId, CheckResult, RunId, UnitState};
+use crate::model::{Artifact, AttemptId, CheckResult, Escalation, RunId, UnitState};
 
 /// One outcome, ready to be written.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Outcome {
     pub error: String,
     /// True when it counts as an attempt.
     pub counts: bool,
+    /// Who is to try it next, when that changes.
+    pub escalation: Option<Escalation>,
     /// In how many seconds the next try is due; none when none is.
     pub retry_secs: Option<f64>,
     /// The agent that did it.
@@ -93,6 +95,7 @@ async fn write(tx: &mut TenantTx, outcomes: &[Outcome]) -> Result<Vec<usize>, St
         .bind(outcomes.iter().map(|outcome| outcome.reused.map(|attempt| attempt.0)).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|outcome| text::json(&outcome.checks)).collect::<Result<Vec<_>, _>>()?)
         .bind(outcomes.iter().map(|outcome| text::without_nul(&outcome.log)).collect::<Vec<_>>())
+        .bind(outcomes.iter().map(|outcome| outcome.escalation.map(Escalation::number)).collect::<Vec<_>>())
         .fetch_all(&mut **tx)
         .await?;
     let held: Vec<usize> = held.into_iter().filter_map(|index| usize::try_from(index).ok()).collect();

@@ -1,4 +1,4 @@
--- Settles claimed units whose token is still theirs. $1 organization; $2 … $16 one array element per outcome.
+-- Settles claimed units whose token is still theirs. $1 organization; $2 … $17 one array element per outcome.
 -- The attempt and the end of the lease are written in the same statement; the table announces the change.
 -- Each unit is looked up by its key, locked, and written where it lies: a join would be planned for a handful of rows while the tables are
 -- new, and compare each with each. Only what was written counts as settled.
@@ -7,10 +7,10 @@ with given as (
     select *
     from unnest(
         $2::uuid[], $3::integer[], $4::bigint[], $5::text[], $6::integer[], $7::float8[], $8::uuid[], $9::text[], $10::text[],
-        $11::text[], $12::text[], $13::text[], $14::uuid[], $15::jsonb[], $16::text[]
+        $11::text[], $12::text[], $13::text[], $14::uuid[], $15::jsonb[], $16::text[], $17::smallint[]
     ) with ordinality as given (
         run_id, ordinal, token, first_state, counts, retry_secs, attempt_id, outcome, error_class,
-        error, agent, input_hash, reused, checks, log, place
+        error, agent, input_hash, reused, checks, log, escalation, place
     )
 ),
 held as materialized (
@@ -38,7 +38,8 @@ held as materialized (
 settled as (
     update run_tasks t
     set state = held.first_state,
-        attempt = t.attempt + held.counts,
+        attempt = case when held.escalation is null then t.attempt + held.counts else 0 end,
+        escalation = coalesce(held.escalation, t.escalation),
         not_before = now() + make_interval(secs => held.retry_secs)
     from held
     where t.ctid = held.place_in_table

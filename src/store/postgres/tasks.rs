@@ -176,12 +176,29 @@ fn read_task(row: &PgRow) -> Result<TaskEntry, StoreError> {
 
 /// The unit of that id; gates are nobody's work and are not found.
 pub async fn unit(tx: &mut TenantTx, id: UnitId) -> Result<Option<UnitEntry>, StoreError> {
+    entry(tx, Some(id), None, None).await
+}
+
+/// The files that the unit's task declares.
+pub async fn declared_files(tx: &mut TenantTx, unit: &UnitEntry) -> Result<Vec<String>, StoreError> {
+    let query = "select jsonb_array_elements_text(p.document -> 'tasks' -> $3 -> 'files') from runs r \
+                 join plans p on p.organization_id = r.organization_id and p.id = r.plan_id where r.organization_id = $1 and r.id = $2";
+    Ok(sqlx::query_scalar(query).bind(tx.organization().0).bind(unit.run.0).bind(unit.ordinal).fetch_all(&mut **tx).await?)
+}
+
+/// The unit of that key in a run; none when there is no such unit.
+pub async fn unit_of_key(tx: &mut TenantTx, run: RunId, key: &str) -> Result<Option<UnitEntry>, StoreError> {
+    entry(tx, None, Some(run), Some(key)).await
+}
+
+async fn entry(tx: &mut TenantTx, id: Option<UnitId>, run: Option<RunId>, key: Option<&str>) -> Result<Option<UnitEntry>, StoreError> {
     let query = "select u.id, u.run_id, r.spec_id, u.key, t.title, t.task_type, t.wave, u.state, u.pending, u.attempt, u.not_before, l.started_at, u.ordinal \
                  from run_tasks u join runs r on r.organization_id = u.organization_id and r.id = u.run_id \
                  join tasks t on t.organization_id = u.organization_id and t.plan_id = r.plan_id and t.ordinal = u.ordinal \
                  left join unit_leases l on l.organization_id = u.organization_id and l.run_id = u.run_id and l.ordinal = u.ordinal \
-                 where u.organization_id = $1 and u.id = $2 and not u.gate";
-    let row = sqlx::query(query).bind(tx.organization().0).bind(id.0).fetch_optional(&mut **tx).await?;
+                 where u.organization_id = $1 and ($2::uuid is null or u.id = $2) and ($3::uuid is null or (u.run_id = $3 and u.key = $4)) and not u.gate";
+    let query = sqlx::query(query).bind(tx.organization().0).bind(id.map(|id| id.0)).bind(run.map(|run| run.0)).bind(key);
+    let row = query.fetch_optional(&mut **tx).await?;
     row.map(|row| {
         Ok(UnitEntry {
             id: UnitId(row.try_get("id")?),

@@ -7,7 +7,10 @@ use sqlx::Row;
 use time::OffsetDateTime;
 
 use super::{StoreError, TenantTx};
-use crate::model::{Artifact, AttemptId, Plan, Role, RunId, SpecId, UnitId, UnitState, WorkerId};
+use crate::model::{AgentKind, Artifact, AttemptId, Escalation, Limits, Plan, Role, RunId, SpecId, Task, UnitId, UnitState, WorkerId};
+
+/// The first half of the key of the lock under which claims count against a limit; the second is the run's or the organization's.
+const CLAIMS_LOCK: i32 = 0x5350_434C;
 
 /// What a worker holds: it proves that it still is the one who may settle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +23,10 @@ pub struct Claim {
     pub unit: UnitId,
     /// The fencing token.
     pub token: i64,
-    /// Classified outcomes so far: 0 on the first try.
+    /// Classified outcomes so far, of whoever tries it now: 0 on the first try.
     pub attempt: u32,
+    /// Who is to try it.
+    pub escalation: Escalation,
 }
 
 /// A unit that a worker may now perform.
@@ -42,11 +47,28 @@ pub enum Dispatch {
     Waves,
 }
 
+/// Who takes units, and how many.
+#[derive(Debug, Clone, Copy)]
+pub struct Take<'a> {
+    /// The worker.
+    pub worker: WorkerId,
+    /// At most so many.
+    pub max: u32,
+    /// For how long, without a sign of life.
+    pub lease: Duration,
+    /// In which order.
+    pub dispatch: Dispatch,
+    /// How many may be running at once.
+    pub limits: &'a Limits,
+}
+
 /// What is left to wait for when fewer units were claimed than asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Outlook {
     /// Units that some worker holds, the ones just claimed included.
     pub running: usize,
+    /// Units that are due and were not handed out: others hold them up, a limit or a barrier. None when the run is not running.
+    pub held_up: usize,
     /// When the earliest retry is due; none when none is.
     pub next_due: Option<Duration>,
 }
@@ -76,25 +98,35 @@ pub struct UnitRow {
     pub started_at: Option<OffsetDateTime>,
 }
 
-/// Makes the units of a run from its plan, ready where nothing is to be waited for. Does nothing when they exist.
-pub async fn load(tx: &mut TenantTx, run: RunId, plan: &Plan, ranks: &[i32]) -> Result<(), StoreError> {
+/// Makes the units of a run from its plan, ready where nothing is to be waited for: `order` gives each task its place in the order of
+/// dispatch, the largest first, and `kind` the agent that is to perform it. Does nothing when they exist.
+pub async fn load(
+    tx: &mut TenantTx,
+    run: RunId,
+    plan: &Plan,
+    order: &[i32],
+    kind: impl Fn(&Task) -> Option<AgentKind>,
+) -> Result<(), StoreError> {
     let mut pending: BTreeMap<&str, i32> = BTreeMap::new();
     for edge in &plan.dependencies {
         *pending.entry(&edge.task).or_default() += 1;
     }
     let nodes: Vec<_> = plan.tasks.iter().zip(0_i32..).filter(|(task, _)| matches!(task.role, Role::Unit | Role::Gate)).collect();
-    let insert = "insert into run_tasks (organization_id, run_id, ordinal, id, rank, pending, gate, state, key) \
-                  select $1, $2, ordinal, id, rank, pending, gate, case when pending = 0 and not gate then 'ready' else 'pending' end, key \
-                  from unnest($3::integer[], $4::uuid[], $5::integer[], $6::integer[], $7::boolean[], $8::text[]) \
-                  as given (ordinal, id, rank, pending, gate, key) \
+    let insert = "insert into run_tasks (organization_id, run_id, ordinal, id, rank, pending, gate, wave, agent_kind, key, state, ready_at) \
+                  select $1, $2, ordinal, id, rank, pending, gate, wave, agent_kind, key, \
+                         case when pending = 0 and not gate then 'ready' else 'pending' end, case when pending = 0 and not gate then now() end \
+                  from unnest($3::integer[], $4::uuid[], $5::integer[], $6::integer[], $7::boolean[], $8::integer[], $9::text[], $10::text[]) \
+                  as given (ordinal, id, rank, pending, gate, wave, agent_kind, key) \
                   on conflict on constraint run_tasks_pkey do nothing";
     let insert = sqlx::query(insert).bind(tx.organization().0).bind(run.0);
     insert
         .bind(nodes.iter().map(|(_, ordinal)| *ordinal).collect::<Vec<_>>())
         .bind(nodes.iter().map(|_| UnitId::new().0).collect::<Vec<_>>())
-        .bind(nodes.iter().map(|(_, ordinal)| ranks.get(ordinal.cast_unsigned() as usize).copied().unwrap_or_default()).collect::<Vec<_>>())
+        .bind(nodes.iter().map(|(_, ordinal)| order.get(ordinal.cast_unsigned() as usize).copied().unwrap_or_default()).collect::<Vec<_>>())
         .bind(nodes.iter().map(|(task, _)| pending.get(task.key.as_str()).copied().unwrap_or_default()).collect::<Vec<_>>())
         .bind(nodes.iter().map(|(task, _)| task.role == Role::Gate).collect::<Vec<_>>())
+        .bind(nodes.iter().map(|(task, _)| task.wave.and_then(|wave| i32::try_from(wave).ok())).collect::<Vec<_>>())
+        .bind(nodes.iter().map(|(task, _)| kind(task).map_or("", AgentKind::as_str)).collect::<Vec<_>>())
         .bind(nodes.iter().map(|(task, _)| task.key.as_str()).collect::<Vec<_>>())
         .execute(&mut **tx)
         .await?;
@@ -108,28 +140,34 @@ pub async fn open_gates(tx: &mut TenantTx, run: RunId) -> Result<Vec<i32>, Store
     Ok(sqlx::query_scalar(update).bind(tx.organization().0).bind(run.0).fetch_all(&mut **tx).await?)
 }
 
-/// Takes up to `max` ready units of a running run, the longest chain first, for as long as `lease`.
+/// Takes ready units of a running run, in the order that they were loaded with, for as long as the lease.
 ///
-/// Claimers never wait for each other: a unit that another one is taking is passed over.
-pub async fn claim(
-    tx: &mut TenantTx,
-    run: RunId,
-    worker: WorkerId,
-    max: u32,
-    lease: Duration,
-    dispatch: Dispatch,
-) -> Result<Vec<ClaimedUnit>, StoreError> {
-    let query = include_str!("claim.sql");
-    let query = sqlx::query(query).bind(tx.organization().0).bind(run.0).bind(i64::from(max)).bind(worker.0);
+/// Claimers never wait for each other, a unit that another one is taking is passed over; only where a limit is set do they count one
+/// after the other.
+pub async fn claim(tx: &mut TenantTx, run: RunId, take: Take<'_>) -> Result<Vec<ClaimedUnit>, StoreError> {
+    let Take { worker, max, lease, dispatch, limits } = take;
+    if !limits.is_empty() {
+        // A statement of its own: the next one must see what the last holder of the lock has committed.
+        let counted = if limits.beyond_a_run() { tx.organization().0 } else { run.0 };
+        let lock = "select pg_advisory_xact_lock($1, hashtext($2::text))";
+        sqlx::query(lock).bind(CLAIMS_LOCK).bind(counted).execute(&mut **tx).await?;
+    }
+    let limit = |limit: Option<u32>| limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX));
+    let query = sqlx::query(include_str!("claim.sql")).bind(tx.organization().0).bind(run.0).bind(i64::from(max)).bind(worker.0);
     let query = query.bind(lease.as_secs_f64()).bind(dispatch == Dispatch::Waves);
-    let rows = query.fetch_all(&mut **tx).await?;
+    let query = query.bind(limit(limits.run)).bind(limit(limits.organization)).bind(limit(limits.wave));
+    let query = query.bind(limits.agent_kinds.keys().map(|kind| kind.as_str()).collect::<Vec<_>>());
+    let query = query.bind(limits.agent_kinds.values().filter_map(|count| limit(Some(*count))).collect::<Vec<_>>());
+    let rows = query.bind(limits.by_unit()).fetch_all(&mut **tx).await?;
     let read = |row: &sqlx::postgres::PgRow| {
+        let step: i16 = row.try_get("escalation")?;
         let claim = Claim {
             run,
             ordinal: place(row.try_get("ordinal")?)?,
             unit: UnitId(row.try_get("id")?),
             token: row.try_get("token")?,
             attempt: row.try_get::<i32, _>("attempt")?.cast_unsigned(),
+            escalation: Escalation::of_number(step).ok_or_else(|| StoreError::corrupt("escalation", step))?,
         };
         Ok(ClaimedUnit { claim, key: row.try_get("key")? })
     };
@@ -139,15 +177,14 @@ pub async fn claim(
 /// What a claimer that got too little can wait for.
 pub async fn outlook(tx: &mut TenantTx, run: RunId) -> Result<Outlook, StoreError> {
     let query = "select count(*) filter (where state = 'running'), \
-                 extract(epoch from min(greatest(not_before, now())) filter (where state = 'ready' and not_before is not null) - now())::float8 \
-                 from run_tasks where organization_id = $1 and run_id = $2";
+                 count(*) filter (where state = 'ready' and coalesce(not_before <= now(), true) \
+                     and exists (select from runs where organization_id = $1 and id = $2 and state = 'running')), \
+                 extract(epoch from min(greatest(not_before, now())) filter (where state = 'ready' and not_before > now()) - now())::float8 \
+                 from run_tasks where organization_id = $1 and run_id = $2 and state in ('ready', 'running') and not gate";
     let row = sqlx::query(query).bind(tx.organization().0).bind(run.0).fetch_one(&mut **tx).await?;
-    let running: i64 = row.try_get(0)?;
-    let due_secs: Option<f64> = row.try_get(1)?;
-    Ok(Outlook {
-        running: usize::try_from(running).unwrap_or_default(),
-        next_due: due_secs.map(|secs| Duration::from_secs_f64(secs.max(0.0))),
-    })
+    let count = |index: usize| Ok::<_, StoreError>(usize::try_from(row.try_get::<i64, _>(index)?).unwrap_or_default());
+    let due_secs: Option<f64> = row.try_get(2)?;
+    Ok(Outlook { running: count(0)?, held_up: count(1)?, next_due: due_secs.map(|secs| Duration::from_secs_f64(secs.max(0.0))) })
 }
 
 /// Renews the leases of those claims, expired ones too while nobody else took the unit. Returns the claims that are lost.

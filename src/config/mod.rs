@@ -1,7 +1,9 @@
 //! Settings: parsed once, validated at start, passed down; the only module that reads the environment.
 //!
-//! Precedence: flag > environment > `./specwave.toml` > the user's `config.toml` > `config.default.toml`.
+//! Precedence: flag > environment > `./specwave.toml` > the user's `config.toml` > `default.toml`.
 //! Every value remembers where it came from, so that `specwave config` can say so.
+
+mod scheduling;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +13,9 @@ use std::time::Duration;
 use thiserror::Error;
 use toml::Value;
 
-const DEFAULTS: &str = include_str!("config.default.toml");
+pub use scheduling::SchedulingSettings;
+
+const DEFAULTS: &str = include_str!("default.toml");
 /// The shortest bearer token that is taken: what is shorter can be guessed.
 const TOKEN_BYTES_MIN: usize = 32;
 /// The largest settings file that is read.
@@ -222,14 +226,12 @@ pub struct Config {
     pub concurrency: usize,
     /// How long one unit may take.
     pub unit_timeout: Duration,
-    /// Attempts at a unit, 1 to 10.
-    pub attempts_max: u32,
     /// True: waves are barriers.
     pub strict_waves: bool,
     /// How long Ctrl-C lets running units finish.
     pub grace: Duration,
-    /// The lease of a claim.
-    pub lease: Duration,
+    /// How units are chosen, limited, repeated and handed on.
+    pub scheduling: SchedulingSettings,
     /// Which embedder to use.
     pub embedder: EmbedderChoice,
     /// An ONNX Runtime library to use instead of the prepared one.
@@ -350,10 +352,9 @@ impl Layers {
             target: self.text("run.target")?.to_owned(),
             concurrency: usize::try_from(self.integer("run.concurrency", 1, 256, "a whole number from 1 to 256")?).unwrap_or(1),
             unit_timeout: self.seconds("run.unit_timeout_secs", 1, 86_400, "seconds from 1 to 86400")?,
-            attempts_max: u32::try_from(self.integer("run.attempts_max", 1, 10, "a whole number from 1 to 10")?).unwrap_or(1),
             strict_waves: self.boolean("run.strict_waves")?,
             grace: self.seconds("run.grace_secs", 0, 600, "seconds from 0 to 600")?,
-            lease: self.seconds("engine.lease_secs", 2, 3_600, "seconds from 2 to 3600")?,
+            scheduling: self.scheduling()?,
             embedder,
             embedder_library: Some(self.text("embedder.library")?).filter(|path| !path.is_empty()).map(PathBuf::from),
             python: self.text("python.command")?.to_owned(),
@@ -418,11 +419,11 @@ impl Layers {
     }
 
     fn get(&self, key: &str) -> &Value {
-        &self.values.get(key).expect("config.default.toml names every setting").0
+        &self.values.get(key).expect("default.toml names every setting").0
     }
 
     fn invalid(&self, key: &str, expected: &'static str) -> ConfigError {
-        let (value, origin) = self.values.get(key).expect("config.default.toml names every setting");
+        let (value, origin) = self.values.get(key).expect("default.toml names every setting");
         let value = if SECRETS.contains(&key) { "[redacted]".to_owned() } else { value.to_string() };
         ConfigError::Invalid { key: key.to_owned(), origin: origin.clone(), value, expected }
     }
@@ -483,7 +484,8 @@ fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a String>) -> String {
     let near = known.min_by_key(|candidate| {
         let name = candidate.rsplit('.').next().unwrap_or(candidate);
         let shared = name.chars().zip(last.chars()).take_while(|(left, right)| left == right).count();
-        (usize::from(!(name.contains(last) || last.contains(name))), name.len().max(last.len()) - shared)
+        let elsewhere = candidate.strip_suffix(name) != key.strip_suffix(last);
+        (usize::from(!(name.contains(last) || last.contains(name))), name.len().max(last.len()) - shared, elsewhere)
     });
     near.map_or_else(
         || "`specwave config` lists every setting".to_owned(),
@@ -495,14 +497,14 @@ fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a String>) -> String {
 mod tests {
     use super::*;
 
-    fn load(file: &str) -> Result<Config, ConfigError> {
+    pub(super) fn load(file: &str) -> Result<Config, ConfigError> {
         let mut layers = Layers::default();
         layers.add_toml(DEFAULTS, &Origin::Default)?;
         layers.add_toml(file, &Origin::File(PathBuf::from("specwave.toml")))?;
         layers.finish()
     }
 
-    fn check_error(file: &str, expected: &str) {
+    pub(super) fn check_error(file: &str, expected: &str) {
         assert_eq!(load(file).map(|_| ()).expect_err("the file is wrong").to_string(), expected);
     }
 
