@@ -69,3 +69,16 @@ when (old.state is distinct from new.state)
 execute function note_unit_change();
 
 alter table run_tasks add constraint run_tasks_ready_at_check check ((state = 'ready') = (ready_at is not null) or gate);
+
+-- On which machine a run is driven: its output directory is there. Workers look for runs with ready units, whoever's they are; one on another
+-- machine can help where nothing was delivered to that directory before, for then no unit carries on from files in it.
+alter table run_leases add column host text;
+
+do $$
+begin
+    execute format('grant select (output_dir) on runs to %I', (select system_role from installation));
+end
+$$;
+
+select open_to_system('run_tasks', 'select');
+select open_to_system('run_phases', 'select');

@@ -15,6 +15,7 @@ use crate::learning::{Follower, Memory};
 use crate::model::Actor;
 use crate::pipeline::run::Submission;
 use crate::pipeline::{Events, Run};
+use crate::runner::queue::Prepare;
 use crate::store::breaker::Thresholds;
 use crate::store::cache::{Cache, CacheError};
 use crate::store::graph::Graph;
@@ -141,6 +142,15 @@ impl App {
             told: Arc::default(),
             begun: Arc::default(),
             tools: Arc::new(OnceCell::new()),
+        })
+    }
+
+    /// The same for a worker, which finds the runs itself.
+    pub fn prepare(&self, engine: &Engine) -> Prepare {
+        let (app, engine) = (self.clone(), engine.clone());
+        Arc::new(move |guard, events, stop| {
+            let (app, engine) = (app.clone(), engine.clone());
+            Box::pin(async move { app.run(engine, guard, events, stop).await })
         })
     }
 

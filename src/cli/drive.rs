@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::engine::{Drive, Engine, EngineError, RunGuard};
 use crate::model::{Event, EventKind, RunId, RunState, UnitState};
 use crate::pipeline::{Events, PipelineError, report};
+use crate::runner::slots::Slot;
 use crate::runner::{self, projection};
 use crate::store::postgres::StoreError;
 
@@ -65,7 +66,8 @@ async fn drive(app: &App, engine: &Engine, guard: RunGuard, progress: &mut Progr
     let followed = tokio::spawn(projection::keep_in_step(app.projections(), following.clone()));
     let _stop_following = following.clone().drop_guard();
     let run = app.run(engine.clone(), guard, events, stop.clone()).await?;
-    let driving = runner::drive(&run);
+    let slot = Slot::only();
+    let driving = runner::drive(&run, &slot);
     tokio::pin!(driving);
     let outcome = loop {
         tokio::select! {

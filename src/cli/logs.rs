@@ -99,6 +99,7 @@ fn document(attempt: &AttemptRow) -> serde_json::Value {
         "error_class": attempt.error_class,
         "error": attempt.error,
         "agent": attempt.agent,
+        "worker": attempt.worker.map(|worker| worker.to_string()),
         "input_hash": attempt.input_hash,
         "checks": attempt.checks,
         "log": attempt.log,

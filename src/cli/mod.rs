@@ -34,6 +34,8 @@ mod signals;
 mod status;
 mod undo;
 mod verify;
+mod why;
+mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -91,10 +93,14 @@ enum Command {
     Run(run::RunArgs),
     /// Serve the HTTP interface and build what is submitted
     Serve(serve::ServeArgs),
+    /// Work on runs that others submitted
+    Worker(worker::WorkerArgs),
     /// Show the newest runs, or how one stands
     Status(status::StatusArgs),
     /// Show attempts, checks and what they printed
     Logs(logs::LogsArgs),
+    /// Show why a unit stands where it stands, and what may follow
+    Why(why::WhyArgs),
     /// Show what an agent would be told about a unit, and where it came from
     Context(context::ContextArgs),
     /// Show what a run did and what it proved
@@ -156,8 +162,10 @@ impl Cli {
             Command::Plan(args) => plan::run(&args),
             Command::Run(args) => run::run(args, &global).await,
             Command::Serve(args) => serve::run(args, &global).await,
+            Command::Worker(args) => worker::run(args, &global).await,
             Command::Status(args) => status::run(args, &global).await,
             Command::Logs(args) => logs::run(args, &global).await,
+            Command::Why(args) => why::run(args, &global).await,
             Command::Context(args) => context::run(args, &global).await,
             Command::Report(args) => report::run(args, &global).await,
             Command::Resume(args) => resume::run(args, &global).await,

@@ -54,14 +54,7 @@ async fn serve(app: &App, listener: TcpListener) -> anyhow::Result<()> {
     let api = Api::new(app.clone(), engine.clone(), recorded.clone(), stop.clone()).await?;
     let address = listener.local_addr()?;
     let mut parts = JoinSet::new();
-    let prepare = {
-        let (app, engine) = (app.clone(), engine.clone());
-        Arc::new(move |guard, events, stop| {
-            let (app, engine) = (app.clone(), engine.clone());
-            Box::pin(async move { app.run(engine, guard, events, stop).await }) as _
-        })
-    };
-    let queue = Queue { engine: engine.clone(), runs_max: app.config.http.runs, prepare };
+    let queue = Queue::new(engine.clone(), app.config.http.runs, app.prepare(&engine));
     parts.spawn(queue.work(stop.clone()));
     parts.spawn(sweeps::sweep(app.postgres.clone(), stop.clone()));
     parts.spawn(projection::keep_in_step(app.projections(), stop.clone()));

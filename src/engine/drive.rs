@@ -55,7 +55,7 @@ impl Engine {
             Some(dead) => reopen::release_lost(&mut tx, run, reopen::Lost::Worker(dead)).await?,
             None => 0,
         };
-        let token = leases::take(&mut tx, run, self.worker, presence, self.options.lease).await?;
+        let token = leases::take(&mut tx, run, self.worker, &self.host, presence, self.options.lease).await?;
         let event = if row.state == RunState::Queued { RunEvent::Start } else { RunEvent::Resume };
         if row.state != RunState::Running {
             runs::transition(&mut tx, run, event, "").await?;

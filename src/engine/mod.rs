@@ -144,6 +144,7 @@ pub struct Engine {
     writer: writer::Writer,
     changes: Arc<watch::Sender<u64>>,
     presence: Arc<Presence>,
+    host: Arc<str>,
 }
 
 impl Engine {
@@ -152,7 +153,7 @@ impl Engine {
         let changes = Arc::new(watch::channel(0).0);
         let writer = writer::Writer::start(store.clone(), Arc::clone(&changes));
         let worker = WorkerId::new();
-        Self { store, options, worker, writer, changes, presence: Arc::new(Presence::new(worker)) }
+        Self { store, options, worker, writer, changes, presence: Arc::new(Presence::new(worker)), host: host(worker).into() }
     }
 
     /// Ends this worker's sign of life; call it before the store is closed.
@@ -163,6 +164,11 @@ impl Engine {
     /// The id under which this process claims.
     pub fn worker(&self) -> WorkerId {
         self.worker
+    }
+
+    /// The machine that this process runs on.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// How it behaves.
@@ -188,4 +194,10 @@ impl Engine {
     fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
+}
+
+/// The machine's name; where it has none, one that no other process has, so that nobody is taken for a neighbour.
+fn host(worker: WorkerId) -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() || name == "(none)" { worker.to_string() } else { name }
 }

@@ -81,6 +81,27 @@ impl UnitEvent {
         Self::Reopen,
         Self::Cancel,
     ];
+
+    /// The words of the chart.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::DependenciesDone => "dependencies done",
+            Self::DependencyFailed => "dependency failed",
+            Self::DependencyReopened => "dependency reopened",
+            Self::Claim => "claim",
+            Self::CacheHit => "cache hit",
+            Self::Succeed => "succeed",
+            Self::Fail => "fail",
+            Self::Retry => "retry",
+            Self::Release => "release",
+            Self::Wait => "wait",
+            Self::AgentConfigured => "agent configured",
+            Self::HandIn => "hand in",
+            Self::Reject => "reject",
+            Self::Reopen => "reopen",
+            Self::Cancel => "cancel",
+        }
+    }
 }
 
 impl UnitState {

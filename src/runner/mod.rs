@@ -5,11 +5,14 @@
 
 mod contexts;
 mod gathering;
+mod helping;
 pub mod inputs;
 mod outages;
+mod planned;
 pub mod preview;
 pub mod projection;
 pub mod queue;
+pub mod slots;
 pub mod sweeps;
 pub mod unit;
 mod units;
@@ -17,6 +20,7 @@ mod units;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use helping::help;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +31,7 @@ use crate::model::{EventKind, Plan, RunEvent, RunState, SpecDocument};
 use crate::pipeline::{self, PipelineError, Run, Step, planning};
 use inputs::Inputs;
 use outages::Outages;
+use slots::Slot;
 use unit::Shared;
 
 /// A lease is renewed so often in its time.
@@ -38,11 +43,11 @@ const OUTAGES_MAX: u32 = 2;
 const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Takes the run to its end, or to a pause when it is asked to stop. Returns the state that it is left in.
-pub async fn drive(run: &Run) -> Result<RunState, PipelineError> {
+pub async fn drive(run: &Run, slot: &Slot) -> Result<RunState, PipelineError> {
     let lost = CancellationToken::new();
     let outages = Arc::new(Outages::watch());
     let renewal = renew(run.clone(), lost.clone(), Arc::clone(&outages));
-    let outcome = ride_out(run, &lost).await;
+    let outcome = ride_out(run, slot, &lost).await;
     renewal.abort();
     if let Err(error) = outages.note(run).await {
         tracing::warn!(%error, "what the run had to do without could not be written down");
@@ -70,9 +75,9 @@ pub async fn drive(run: &Run) -> Result<RunState, PipelineError> {
 
 /// Takes a run up again whose database was away for a moment: what is journaled is not done twice, and units that could not be
 /// settled are given back by the sweep. The managed server does not come back by itself.
-async fn ride_out(run: &Run, lost: &CancellationToken) -> Result<RunState, PipelineError> {
+async fn ride_out(run: &Run, slot: &Slot, lost: &CancellationToken) -> Result<RunState, PipelineError> {
     for _ in 0..OUTAGES_MAX {
-        match advance_to_end(run, lost).await {
+        match advance_to_end(run, slot, lost).await {
             Err(error) if run.config.database_url.is_some() && away(&error) && !run.stop.is_cancelled() => {
                 let message = format!("{}; trying again", one_line(&error));
                 run.events.send(EventKind::Warning { message }).await;
@@ -81,16 +86,19 @@ async fn ride_out(run: &Run, lost: &CancellationToken) -> Result<RunState, Pipel
             other => return other,
         }
     }
-    advance_to_end(run, lost).await
+    advance_to_end(run, slot, lost).await
 }
 
-async fn advance_to_end(run: &Run, lost: &CancellationToken) -> Result<RunState, PipelineError> {
+async fn advance_to_end(run: &Run, slot: &Slot, lost: &CancellationToken) -> Result<RunState, PipelineError> {
     loop {
         match pipeline::advance(run).await? {
             Step::Finished(state) => return Ok(state),
             Step::Parked(parked) => {
-                let shared = Arc::new(shared(run, parked.document, parked.plan).await?);
-                units::work(&shared, lost).await?;
+                let shared = Arc::new(shared(run, parked.document, parked.plan, prior(run).await?).await?);
+                slot.leave();
+                let worked = units::work(&shared, lost).await;
+                slot.enter().await;
+                worked?;
                 // Called off, paused or taken over meanwhile: what comes next is not this process's to do.
                 if !run.engine.holds(&run.guard).await? {
                     lost.cancel();
@@ -101,15 +109,19 @@ async fn advance_to_end(run: &Run, lost: &CancellationToken) -> Result<RunState,
     }
 }
 
-async fn shared(run: &Run, document: SpecDocument, plan: Plan) -> Result<Shared, PipelineError> {
+async fn shared(run: &Run, document: SpecDocument, plan: Plan, prior: Prior) -> Result<Shared, PipelineError> {
     let inputs = Inputs::new(&plan, planning::fragments(run, &document)?);
     let tools = run.toolchain(&document).await?;
+    Ok(Shared { run: run.clone(), document: Arc::new(document), plan: Arc::new(plan), inputs, prior: Arc::new(prior), tools })
+}
+
+/// The files of the last delivery into the run's output directory.
+async fn prior(run: &Run) -> Result<Prior, PipelineError> {
     let out = run.submission.out.clone();
     let delivered =
         tokio::task::spawn_blocking(move || output::delivered(&out)).await.map_err(|error| PipelineError::Plan(error.to_string()))??;
-    let files =
-        delivered.map(|(_, tree)| tree.iter().map(|(path, file)| (path.to_owned(), file.content.clone())).collect()).unwrap_or_default();
-    Ok(Shared { run: run.clone(), document: Arc::new(document), plan: Arc::new(plan), inputs, prior: Arc::new(Prior { files }), tools })
+    let files = delivered.map(|(_, tree)| tree.iter().map(|(path, file)| (path.to_owned(), file.content.clone())).collect());
+    Ok(Prior { files: files.unwrap_or_default() })
 }
 
 /// Shows that the driver lives, and what it lives without; stops the run when it is another one's.

@@ -5,18 +5,18 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::gathering::Sources;
 use super::inputs::Inputs;
+use super::planned;
 use crate::context::{Context, Level};
 use crate::generate::{Prior, TargetPack};
 use crate::ingest;
 use crate::learning::Memory;
-use crate::model::{OrganizationId, Phase, Plan, RunId, SpecDocument};
+use crate::model::{OrganizationId, Plan, RunId, SpecDocument};
 use crate::pipeline::PipelineError;
 use crate::store::cache::Cache;
-use crate::store::postgres::{Postgres, StoreError, phases, plans, runs};
+use crate::store::postgres::{Postgres, StoreError, runs};
 
 /// What a preview is made with.
 #[derive(Clone)]
@@ -77,7 +77,7 @@ impl From<StoreError> for PreviewError {
 
 /// The context of the unit of that key; the level is chosen by its size unless it is given.
 pub async fn of_unit(handles: &Handles, run: RunId, key: &str, level: Option<Level>) -> Result<Preview, PreviewError> {
-    let (document, plan, target) = planned(handles, run).await?;
+    let (document, plan, target) = planned_run(handles, run).await?;
     let Some(unit) = plan.units().find(|unit| unit.key == key) else {
         let nearest = ingest::nearest(key, plan.units().map(|unit| unit.key.as_str())).map(str::to_owned);
         return Err(PreviewError::NoUnit { run, key: key.to_owned(), nearest });
@@ -104,14 +104,11 @@ pub async fn of_unit(handles: &Handles, run: RunId, key: &str, level: Option<Lev
 }
 
 /// The document that the run has read, its plan and its target.
-async fn planned(handles: &Handles, run: RunId) -> Result<(SpecDocument, Plan, String), PreviewError> {
+async fn planned_run(handles: &Handles, run: RunId) -> Result<(SpecDocument, Plan, String), PreviewError> {
     let mut tx = handles.postgres.tenant(handles.organization).await?;
     let row = runs::find(&mut tx, run).await?.ok_or(PreviewError::NoRun(run))?;
-    let plan = row.plan.ok_or(PreviewError::NotPlanned(run))?;
-    let plan = plans::load(&mut tx, plan).await?.ok_or(PreviewError::NotPlanned(run))?;
-    let phase = Phase::Ingest;
-    let mut output = phases::recorded(&mut tx, run, phase.as_str(), 1).await?.ok_or(PreviewError::NotPlanned(run))?;
-    let document = output.get_mut("value").map(Value::take).unwrap_or_default();
-    let document = serde_json::from_value(document).map_err(|source| PipelineError::Journal { phase, source })?;
+    tx.commit().await?;
+    let found = planned::of_run(&handles.postgres, handles.organization, run).await?;
+    let (document, plan) = found.ok_or(PreviewError::NotPlanned(run))?;
     Ok((document, plan, row.target))
 }

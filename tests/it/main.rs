@@ -40,3 +40,4 @@ mod stack;
 mod standin;
 mod terminal;
 mod tidy;
+mod worker;

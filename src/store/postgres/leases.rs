@@ -52,12 +52,20 @@ pub async fn find(tx: &mut TenantTx, run: RunId) -> Result<Option<RunLease>, Sto
 }
 
 /// Makes that worker the driver, whoever was it before, and returns the new token. The caller has locked the lease. `presence` is the
-/// worker's advisory lock, when its session holds it.
-pub async fn take(tx: &mut TenantTx, run: RunId, owner: WorkerId, presence: Option<i64>, lease: Duration) -> Result<i64, StoreError> {
-    let update = "update run_leases set owner = $3, token = token + 1, presence = $5, progress_at = now(), \
+/// worker's advisory lock, when its session holds it; `host` is its machine.
+pub async fn take(
+    tx: &mut TenantTx,
+    run: RunId,
+    owner: WorkerId,
+    host: &str,
+    presence: Option<i64>,
+    lease: Duration,
+) -> Result<i64, StoreError> {
+    let update = "update run_leases set owner = $3, token = token + 1, presence = $5, host = $6, progress_at = now(), \
                   expires_at = now() + make_interval(secs => $4) \
                   where organization_id = $1 and run_id = $2 returning token";
-    let update = sqlx::query_scalar(update).bind(tx.organization().0).bind(run.0).bind(owner.0).bind(lease.as_secs_f64()).bind(presence);
+    let update = sqlx::query_scalar(update).bind(tx.organization().0).bind(run.0).bind(owner.0).bind(lease.as_secs_f64());
+    let update = update.bind(presence).bind(host);
     Ok(update.fetch_one(&mut **tx).await?)
 }
 
@@ -120,4 +128,33 @@ pub async fn runs_without_driver(tx: &mut SystemTx, limit: u32) -> Result<Vec<(O
                  order by r.created_at, r.id limit $1";
     let rows: Vec<(uuid::Uuid, uuid::Uuid)> = sqlx::query_as(query).bind(i64::from(limit)).fetch_all(&mut **tx).await?;
     Ok(rows.into_iter().map(|(organization, run)| (OrganizationId(organization), RunId(run))).collect())
+}
+
+/// A run that another worker drives and in which units are ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenRun {
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The run.
+    pub run: RunId,
+    /// True when it is driven on the same machine, where its output directory is.
+    pub same_host: bool,
+}
+
+/// Runs whose units that worker may work on although another one drives them, across organizations, oldest first.
+pub async fn runs_with_open_units(tx: &mut SystemTx, worker: WorkerId, host: &str, limit: u32) -> Result<Vec<OpenRun>, StoreError> {
+    let query = "select r.organization_id, r.id, l.host is not distinct from $2 from runs r \
+                 join run_leases l on l.organization_id = r.organization_id and l.run_id = r.id \
+                 where r.state = 'running' and l.owner <> $1 and l.expires_at > now() and exists ( \
+                     select from run_tasks t where t.organization_id = r.organization_id and t.run_id = r.id and t.state = 'ready' \
+                     and not t.gate and coalesce(t.not_before <= now(), true)) \
+                 and (l.host is not distinct from $2 or not exists ( \
+                     select from runs o join run_phases p on p.organization_id = o.organization_id and p.run_id = o.id \
+                     where o.organization_id = r.organization_id and o.output_dir = r.output_dir and o.id <> r.id \
+                     and p.phase = 'deploy' and p.state = 'succeeded')) \
+                 order by r.created_at, r.id limit $3";
+    let query = sqlx::query_as(query).bind(worker.0).bind(host).bind(i64::from(limit));
+    let rows: Vec<(uuid::Uuid, uuid::Uuid, bool)> = query.fetch_all(&mut **tx).await?;
+    let open = |(organization, run, same_host)| OpenRun { organization: OrganizationId(organization), run: RunId(run), same_host };
+    Ok(rows.into_iter().map(open).collect())
 }

@@ -1,0 +1,114 @@
+//! Several processes on one installation: who finishes what another one began, who helps, and what a person decides meanwhile.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::installation::{Installation, NOTES, Running, STEPS, file, until};
+
+/// A worker that runs until it is dropped.
+struct Worker(Option<Running>);
+
+impl Worker {
+    fn start(installation: &Installation) -> Self {
+        let worker = Running::start(installation.command(&["worker"]));
+        until("the worker waits for runs", || worker.said().contains("waits for runs"));
+        Self(Some(worker))
+    }
+
+    fn stop(mut self) {
+        let worker = self.0.take().unwrap();
+        worker.interrupt();
+        let ended = worker.end();
+        assert_eq!(ended.code, Some(0), "{}", ended.said);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Some(worker) = &self.0 {
+            worker.signal(rustix::process::Signal::KILL);
+        }
+    }
+}
+
+fn json(installation: &Installation, arguments: &[&str]) -> Value {
+    let output = installation.call(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The exit code, and what was said.
+fn say(installation: &Installation, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = installation.call(arguments);
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn state(installation: &Installation, run: &str) -> String {
+    json(installation, &["status", run, "--json"])["run"]["state"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_worker_finishes_what_a_killed_run_began_and_workers_share_units() {
+    let (installation, scratch) = (Installation::own(), TempDir::new().unwrap());
+    let spec = file(scratch.path(), "notes.md", NOTES);
+    let mut killed = installation.run(&spec, &scratch.path().join("out"), "notes");
+    let run = killed.id();
+    killed.until_built(2);
+    killed.signal(rustix::process::Signal::KILL);
+    killed.end();
+    let (first, second) = (Worker::start(&installation), Worker::start(&installation));
+    until("a worker has finished it", || state(&installation, &run) == "succeeded");
+    assert!(scratch.path().join("out").exists());
+
+    // A run with nothing to reuse: one worker drives it, the other one helps.
+    let spec = file(scratch.path(), "other.md", NOTES.replace("# Notes", "# Others"));
+    let ended = installation.run(&spec, &scratch.path().join("others"), "others").end();
+    let other = ended.expect(0, "succeeded")["run"].as_str().unwrap().to_owned();
+    let attempts = json(&installation, &["logs", &other, "--json"]);
+    let workers: BTreeSet<_> = attempts["attempts"].as_array().unwrap().iter().filter_map(|attempt| attempt["worker"].as_str()).collect();
+    assert!(workers.len() > 1, "only {workers:?} worked on it: {attempts:#}");
+    let trees = ["out", "others"].map(|out| std::fs::read_dir(scratch.path().join(out)).unwrap().count());
+    assert_eq!(trees[0], trees[1]);
+    first.stop();
+    second.stop();
+}
+
+#[test]
+fn a_person_decides_about_units_and_runs() {
+    let (installation, scratch) = (Installation::own(), TempDir::new().unwrap());
+    let spec = file(scratch.path(), "steps.md", STEPS);
+    let ended = installation.run(&spec, &scratch.path().join("out"), "steps").end();
+    let run = ended.expect(3, "partial")["run"].as_str().unwrap().to_owned();
+    let units = |wanted: &str| -> Vec<String> {
+        let report = json(&installation, &["report", &run, "--json"]);
+        let units = report["units"].as_array().unwrap().iter().filter(|unit| unit["state"] == wanted);
+        units.map(|unit| unit["key"].as_str().unwrap().to_owned()).collect()
+    };
+    let waiting = units("waiting");
+    let first = waiting.first().expect("a unit waits").as_str();
+
+    let (code, said) = say(&installation, &["reject", &run, first, "--reason", "not wanted"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(units("failed").contains(&first.to_owned()));
+    let (code, said) = say(&installation, &["approve", &run, first]);
+    assert_eq!(code, Some(2), "it does not wait any more: {said}");
+    let (code, said) = say(&installation, &["retry", &run, first]);
+    assert_eq!((code, said.contains("is tried again"), said.contains("specwave resume")), (Some(0), true, true), "{said}");
+    let resumed = Running::start(installation.command(&["resume", &run, "--json"])).end();
+    resumed.expect(3, "partial");
+    assert!(units("waiting").contains(&first.to_owned()), "nobody is configured for it yet");
+
+    let before = waiting.len();
+    let (code, said) = say(&installation, &["approve", &run, first, "--note", "built by hand"]);
+    assert_eq!(code, Some(0), "{said}");
+    Running::start(installation.command(&["resume", &run, "--json"])).end().expect(3, "partial");
+    assert!(units("succeeded").contains(&first.to_owned()));
+    assert!(units("waiting").len() <= before, "what waited for it went on");
+
+    let (code, said) = say(&installation, &["reset", &run]);
+    assert_eq!((code, said.contains("cannot be reset")), (Some(2), true), "{said}");
+    let (code, said) = say(&installation, &["retry", &run, "no/such"]);
+    assert_eq!((code, said.contains("has no unit"), said.contains("hint: ")), (Some(2), true, true), "{said}");
+}
