@@ -15,8 +15,12 @@
 pub mod acts;
 mod drive;
 #[cfg(test)]
+mod model_check;
+#[cfg(test)]
 mod oracle;
 mod rank;
+#[cfg(test)]
+mod reference;
 mod retry;
 mod runs;
 #[cfg(test)]

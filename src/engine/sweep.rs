@@ -1,7 +1,7 @@
 //! Sweeping: what workers left behind when they died. Reads the world anew each time, so it may run anywhere, twice, or late.
 
 use super::{Engine, EngineError, acts};
-use crate::model::Actor;
+use crate::model::{Actor, OrganizationId, RunId};
 use crate::store::postgres::{leases, reopen, settle};
 
 /// What a sweep found.
@@ -25,10 +25,7 @@ impl Engine {
         system.commit().await?;
         let mut swept = Swept::default();
         for (organization, run) in found {
-            let mut tx = self.store.tenant(organization).await?;
-            settle::lock_runs(&mut tx, &[run]).await?;
-            swept.units += reopen::release_lost(&mut tx, run, reopen::Lost::Expired).await?;
-            tx.commit().await?;
+            swept.units += self.give_back(organization, run).await?;
         }
         let mut system = self.store.system().await?;
         let stuck = leases::stuck_runs(&mut system, self.options.stuck_after).await?;
@@ -50,5 +47,14 @@ impl Engine {
             self.changed();
         }
         Ok(swept)
+    }
+
+    /// Gives back the units of one run whose lease ran out. Returns how many there were.
+    pub(super) async fn give_back(&self, organization: OrganizationId, run: RunId) -> Result<usize, EngineError> {
+        let mut tx = self.store.tenant(organization).await?;
+        settle::lock_runs(&mut tx, &[run]).await?;
+        let units = reopen::release_lost(&mut tx, run, reopen::Lost::Expired).await?;
+        tx.commit().await?;
+        Ok(units)
     }
 }

@@ -9,8 +9,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::sync::OnceCell;
 
 use super::{Managed, Postgres, migrate, roles};
-use crate::model::OrganizationId;
 use crate::model::id::LOCAL_ORGANIZATION;
+use crate::model::{OrganizationId, RunId};
 
 /// The owner of every test database.
 const OWNER: &str = "specwave_test";
@@ -40,6 +40,40 @@ pub(crate) async fn expire_leases(store: &Postgres) {
     let runs = "update run_leases set expires_at = now() - interval '1 second' where owner is not null";
     sqlx::query(runs).execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
+}
+
+/// The same for the units of one run.
+pub(crate) async fn expire_units(store: &Postgres, run: RunId) {
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let update = "update unit_leases set expires_at = now() - interval '1 second' where run_id = $1";
+    sqlx::query(update).bind(run.0).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// What the tables say about a unit.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct UnitFacts {
+    pub state: String,
+    pub pending: i32,
+    pub token: i64,
+    pub attempt: i32,
+    pub escalation: i16,
+    pub lost: i32,
+    /// True when somebody holds it with its present token.
+    pub leased: bool,
+}
+
+/// All units and gates of a run, and its history: place, token and outcome of each try.
+pub(crate) async fn unit_facts(store: &Postgres, run: RunId) -> (Vec<UnitFacts>, Vec<(i32, i64, String)>) {
+    let units = "select t.state, t.pending, t.token, t.attempt, t.escalation, t.lost_leases as lost, l.token is not null as leased \
+                 from run_tasks t left join unit_leases l on l.run_id = t.run_id and l.ordinal = t.ordinal and l.token = t.token \
+                 where t.run_id = $1 order by t.ordinal";
+    let history = "select t.ordinal, a.token, a.outcome from task_attempts a join run_tasks t on t.id = a.unit_id \
+                   where a.run_id = $1 order by t.ordinal, a.token, a.outcome collate \"C\"";
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let units = sqlx::query_as(units).bind(run.0).fetch_all(&mut *tx).await.unwrap();
+    let history = sqlx::query_as(history).bind(run.0).fetch_all(&mut *tx).await.unwrap();
+    (units, history)
 }
 
 /// Moves the database's clock past every wait before a retry.
