@@ -201,7 +201,8 @@ pub async fn open_vectors(config: &Config, generation: &Generation) -> Result<(V
 
 /// How the engine behaves, from the settings.
 pub fn engine_options(settings: &SchedulingSettings) -> EngineOptions {
-    let SchedulingSettings { strategy, limits, attempts_max, backoff, retry_base, retry_cap, escalation, lease, stuck_after } = settings;
+    let SchedulingSettings { strategy, limits, attempts_max, backoff, retry_base, retry_cap, escalation, budgets, lease, stuck_after } =
+        settings;
     EngineOptions {
         lease: *lease,
         retry: RetryPolicy {
@@ -213,6 +214,7 @@ pub fn engine_options(settings: &SchedulingSettings) -> EngineOptions {
         },
         strategy: *strategy,
         limits: limits.clone(),
+        budgets: budgets.clone(),
         stuck_after: *stuck_after,
     }
 }

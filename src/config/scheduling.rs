@@ -1,8 +1,10 @@
 //! Settings of the engine: leases, order, limits, retries, escalation.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{ConfigError, Layers};
+use crate::model::budget::{BudgetScope, Ceiling};
 use crate::model::{AgentKind, Backoff, Escalation, Limits, Strategy};
 
 /// How units are chosen, limited, repeated and handed on.
@@ -22,6 +24,8 @@ pub struct SchedulingSettings {
     pub retry_cap: Duration,
     /// Who tries a unit after the assigned agent has failed for good.
     pub escalation: Vec<Escalation>,
+    /// What each scope of a run may use.
+    pub budgets: BTreeMap<BudgetScope, Ceiling>,
     /// The lease of a claim.
     pub lease: Duration,
     /// After so long without progress a run is stuck.
@@ -30,6 +34,10 @@ pub struct SchedulingSettings {
 
 /// The largest limit that can be set; 0 means none.
 const LIMIT_MAX: i64 = 100_000;
+/// The largest budget that can be set; 0 means none.
+const AMOUNT_MAX: i64 = 1_000_000_000_000;
+/// Money is set in hundredths and counted in millionths.
+const MICROS_PER_CENT: u64 = 10_000;
 
 impl Layers {
     pub(super) fn scheduling(&self) -> Result<SchedulingSettings, ConfigError> {
@@ -48,6 +56,7 @@ impl Layers {
             retry_base,
             retry_cap,
             escalation: self.escalation()?,
+            budgets: self.budgets()?,
             lease: self.seconds("engine.lease_secs", 2, 3_600, "seconds from 2 to 3600")?,
             stuck_after: self.seconds("engine.stuck_after_secs", 60, 604_800, "seconds from 60 to 604800")?,
         })
@@ -70,6 +79,20 @@ impl Layers {
             }
         }
         Ok(limits)
+    }
+
+    fn budgets(&self) -> Result<BTreeMap<BudgetScope, Ceiling>, ConfigError> {
+        let most = |scope: BudgetScope, what: &str, unit: u64| {
+            let key = format!("budget.{scope}_{what}");
+            let number = self.integer(&key, 0, AMOUNT_MAX, "a whole number from 0, for no limit, to 1000000000000")?;
+            Ok::<_, ConfigError>(Some(number.unsigned_abs() * unit).filter(|amount| *amount > 0))
+        };
+        let ceiling = |scope: BudgetScope| {
+            let (tokens, cost_micros) = (most(scope, "tokens", 1)?, most(scope, "cost_cents", MICROS_PER_CENT)?);
+            Ok((scope, Ceiling { tokens, cost_micros, time_ms: most(scope, "secs", 1_000)? }))
+        };
+        let ceilings: Vec<(BudgetScope, Ceiling)> = BudgetScope::ALL.into_iter().map(ceiling).collect::<Result<_, ConfigError>>()?;
+        Ok(ceilings.into_iter().filter(|(_, ceiling)| !ceiling.is_open()).collect())
     }
 
     fn escalation(&self) -> Result<Vec<Escalation>, ConfigError> {
@@ -98,6 +121,14 @@ mod tests {
         assert_eq!((settings.strategy, settings.backoff), (Strategy::Fifo, Backoff::Fixed));
         assert_eq!(settings.limits.run, Some(5));
         assert_eq!(settings.limits.agent_kinds.into_iter().collect::<Vec<_>>(), [(AgentKind::Llm, 3)]);
+    }
+
+    #[test]
+    fn budgets_are_nested_and_0_means_none() {
+        let settings = load("[budget]\nrun_tokens = 5000\nattempt_cost_cents = 25\nattempt_secs = 30").expect("valid").scheduling;
+        let run = Ceiling { tokens: Some(5_000), ..Ceiling::default() };
+        let attempt = Ceiling { cost_micros: Some(250_000), time_ms: Some(30_000), ..Ceiling::default() };
+        assert_eq!(settings.budgets.into_iter().collect::<Vec<_>>(), [(BudgetScope::Run, run), (BudgetScope::Attempt, attempt)]);
     }
 
     #[test]

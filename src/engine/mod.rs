@@ -13,9 +13,10 @@
 //! is the database's clock; whatever is in memory here can be lost at any instant.
 
 pub mod acts;
+mod budget;
 mod drive;
 #[cfg(test)]
-mod model_check;
+mod model_tests;
 #[cfg(test)]
 mod oracle;
 mod rank;
@@ -35,12 +36,14 @@ mod tests;
 mod units;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::watch;
 
+pub use budget::{Reserved, Shortage};
 pub use drive::{Drive, RunGuard};
 pub use retry::{Decision, ErrorClass, RetryPolicy};
 pub use runs::RunSnapshot;
@@ -53,6 +56,7 @@ pub use crate::store::postgres::reopen::ReopenedUnit;
 pub use crate::store::postgres::runs::RunRow;
 pub use crate::store::postgres::units::{Claim, ClaimedUnit, Dispatch, UnitRow};
 
+use crate::model::budget::{BudgetScope, Ceiling};
 use crate::model::{Limits, RunId, RunState, Strategy, WorkerId};
 use crate::store::postgres::presence::Presence;
 use crate::store::postgres::{Postgres, StoreError};
@@ -68,6 +72,8 @@ pub struct EngineOptions {
     pub strategy: Strategy,
     /// How many units may be running at once.
     pub limits: Limits,
+    /// What each scope of a run may use; fixed when a run's plan is loaded.
+    pub budgets: BTreeMap<BudgetScope, Ceiling>,
     /// After so long without progress, a settled unit or a phase, a running run is stuck: a sweep takes it from whoever drives it.
     pub stuck_after: Duration,
 }
@@ -79,6 +85,7 @@ impl Default for EngineOptions {
             retry: RetryPolicy::default(),
             strategy: Strategy::default(),
             limits: Limits::default(),
+            budgets: BTreeMap::new(),
             stuck_after: Duration::from_hours(1),
         }
     }

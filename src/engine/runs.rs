@@ -6,7 +6,7 @@ use super::acts::{approve, cancel, pause, reject, reopen, reset, resume, retry, 
 use super::rank::{order, ranks};
 use super::{Engine, EngineError, ReopenedUnit, RunRow, UnitRow};
 use crate::model::{Actor, AgentKind, OrganizationId, Plan, PlanId, RunId, RunState, SpecId, Task, UnitId, UnitState, WorkerId};
-use crate::store::postgres::{TenantTx, leases, plans, runs, settle, units};
+use crate::store::postgres::{TenantTx, budgets, leases, plans, runs, settle, units};
 
 /// A run and its units at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +46,7 @@ impl Engine {
             return Ok(loaded);
         }
         units::load(&mut tx, run, plan, &order(plan, &ranks, self.options.strategy), kind).await?;
+        budgets::set(&mut tx, run, &self.options.budgets).await?;
         let open = units::open_gates(&mut tx, run).await?;
         settle::advance(&mut tx, open.into_iter().map(|ordinal| (run.0, ordinal)).collect()).await?;
         tx.commit().await?;

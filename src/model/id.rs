@@ -56,6 +56,8 @@ id! {
     UnitId;
     /// One try of one unit.
     AttemptId;
+    /// Something of a budget that was set aside, and then used.
+    SpendId;
     /// A remembered success or failure.
     PatternId;
     /// A worker process, one per start.

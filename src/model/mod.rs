@@ -4,6 +4,7 @@
 //! requirements; the plan; states of units and runs; what an attempt leaves behind.
 
 pub mod actor;
+pub mod budget;
 pub mod entity;
 pub mod event;
 pub mod finding;
@@ -27,7 +28,7 @@ pub use actor::Actor;
 pub use entity::{Entity, Field, FieldType, OnDelete};
 pub use event::{Event, EventKind, Phase};
 pub use finding::{Finding, Position, Severity};
-pub use id::{AttemptId, OrganizationId, PatternId, PlanId, RunId, SpecId, UnitId, WorkerId};
+pub use id::{AttemptId, OrganizationId, PatternId, PlanId, RunId, SpecId, SpendId, UnitId, WorkerId};
 pub use limits::Limits;
 pub use operation::{Behaviour, Method, Operation};
 pub use outcome::{Artifact, CheckResult, Outcome, Verdict};

@@ -112,7 +112,8 @@ async fn advance_to_end(run: &Run, slot: &Slot, lost: &CancellationToken) -> Res
 async fn shared(run: &Run, document: SpecDocument, plan: Plan, prior: Prior) -> Result<Shared, PipelineError> {
     let inputs = Inputs::new(&plan, planning::fragments(run, &document)?);
     let tools = run.toolchain(&document).await?;
-    Ok(Shared { run: run.clone(), document: Arc::new(document), plan: Arc::new(plan), inputs, prior: Arc::new(prior), tools })
+    let timed = run.engine.ceilings(run.organization, run.id).await?.values().any(|ceiling| ceiling.time_ms.is_some());
+    Ok(Shared { run: run.clone(), document: Arc::new(document), plan: Arc::new(plan), inputs, prior: Arc::new(prior), tools, timed })
 }
 
 /// The files of the last delivery into the run's output directory.

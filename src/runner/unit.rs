@@ -1,26 +1,30 @@
 //! One unit, from claim to settlement: choose the agent, look for an earlier result, perform, check, store the files.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::POLL_EVERY;
 use super::contexts;
 use super::gathering::Sources;
 use super::inputs::Inputs;
 use crate::agents::{Agent, Assignment, Work, assign};
-use crate::engine::{Claim, ClaimedUnit, ErrorClass, Settled, Settlement, UnitResult};
+use crate::engine::{Claim, ClaimedUnit, ErrorClass, Reserved, Settled, Settlement, UnitResult};
 use crate::exec::tree::{Tree, TreeFile, check_path};
 use crate::exec::workspace::Workspace;
 use crate::generate::{GeneratedFile, Prior};
-use crate::model::{CheckResult, Escalation, EventKind, Plan, SpecDocument, Task, UnitState, Verdict};
+use crate::model::budget::Amount;
+use crate::model::{CheckResult, Escalation, EventKind, Plan, SpecDocument, SpendId, Task, UnitState, Verdict};
 use crate::pipeline::toolchain::Toolchain;
 use crate::pipeline::{PipelineError, Run};
 use crate::store::postgres::{StoreError, artifacts, units};
 
 /// The largest file that an agent may deliver.
 const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// An attempt that gets less time than that is not begun.
+const ALLOWANCE_MIN: Duration = Duration::from_secs(1);
 /// Characters of a failure that are kept.
 const ERROR_CHARS_MAX: usize = 2_000;
 
@@ -38,6 +42,8 @@ pub struct Shared {
     pub prior: Arc<Prior>,
     /// The target's tools.
     pub tools: Option<Toolchain>,
+    /// True when a budget limits the time of its attempts.
+    pub timed: bool,
 }
 
 impl Shared {
@@ -81,7 +87,12 @@ pub async fn perform(shared: &Shared, claimed: ClaimedUnit, stop: &CancellationT
     let started = Instant::now();
     let unit = &shared.plan.tasks[claimed.claim.ordinal];
     tell(shared, unit, UnitState::Running, None, None, None).await;
-    let timeout = shared.run.config.unit_timeout;
+    let time = match allowance(shared, &claimed.claim, stop).await? {
+        Ok(time) => time,
+        Err(attempt) => return settle(shared, unit, claimed, attempt, started).await,
+    };
+    let timeout = time.limit;
+    let begun = Instant::now();
     let attempt = tokio::select! {
         attempt = tokio::time::timeout(timeout, attempt(shared, unit, &claimed.claim, stop)) => match attempt {
             Ok(attempt) => attempt?,
@@ -89,7 +100,43 @@ pub async fn perform(shared: &Shared, claimed: ClaimedUnit, stop: &CancellationT
         },
         () = stop.cancelled() => Attempt::of(UnitResult::Released { reason: "the worker was asked to stop".to_owned() }),
     };
+    if let Some(id) = time.spend {
+        let amount = Amount { time_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), ..Amount::default() };
+        shared.run.engine.spend(shared.run.organization, id, amount).await?;
+    }
     settle(shared, unit, claimed, attempt, started).await
+}
+
+/// How long an attempt may take, and where what it takes is written down.
+struct Allowance {
+    limit: Duration,
+    spend: Option<SpendId>,
+}
+
+/// Sets time aside where a budget limits it; an attempt that gets none has ended.
+async fn allowance(shared: &Shared, claim: &Claim, stop: &CancellationToken) -> Result<Result<Allowance, Attempt>, PipelineError> {
+    let limit = shared.run.config.unit_timeout;
+    if !shared.timed {
+        return Ok(Ok(Allowance { limit, spend: None }));
+    }
+    let millis = |time: Duration| Amount { time_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX), ..Amount::default() };
+    let engine = &shared.run.engine;
+    loop {
+        match engine.reserve(shared.run.organization, claim, "time", millis(limit), millis(ALLOWANCE_MIN.min(limit))).await? {
+            Reserved::Granted { id, amount } => {
+                return Ok(Ok(Allowance { limit: Duration::from_millis(amount.time_ms), spend: Some(id) }));
+            }
+            Reserved::Exhausted { short } => return Ok(Err(Attempt::failed(ErrorClass::Budget, &short))),
+            Reserved::Lost => return Ok(Err(Attempt::of(UnitResult::Released { reason: "the claim was lost".to_owned() }))),
+            Reserved::Later { .. } => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL_EVERY) => {}
+            () = stop.cancelled() => {
+                return Ok(Err(Attempt::of(UnitResult::Released { reason: "the worker was asked to stop".to_owned() })));
+            }
+        }
+    }
 }
 
 async fn settle(shared: &Shared, unit: &Task, claimed: ClaimedUnit, attempt: Attempt, started: Instant) -> Result<(), PipelineError> {
