@@ -5,6 +5,7 @@
 
 mod acting;
 mod cancel;
+mod change;
 mod completions;
 mod config;
 mod context;
@@ -117,6 +118,8 @@ enum Command {
     Retry(decide::RetryArgs),
     /// Do finished units once more, and everything that depends on them
     Reopen(decide::ReopenArgs),
+    /// Change the plan of a run under way
+    Change(change::ChangeArgs),
     /// Approve a unit that waits for a person
     Approve(decide::ApproveArgs),
     /// Reject a unit that waits for a person
@@ -174,6 +177,7 @@ impl Cli {
             Command::Reset(args) => reset::run(args, &global).await,
             Command::Retry(args) => decide::retry(args, &global).await,
             Command::Reopen(args) => decide::reopen(args, &global).await,
+            Command::Change(args) => change::run(args, &global).await,
             Command::Approve(args) => decide::approve(args, &global).await,
             Command::Reject(args) => decide::reject(args, &global).await,
             Command::Undo(args) => undo::run(&args),

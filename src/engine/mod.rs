@@ -22,6 +22,7 @@ mod oracle;
 mod rank;
 #[cfg(test)]
 mod reference;
+mod replan;
 mod retry;
 mod runs;
 #[cfg(test)]
@@ -53,6 +54,7 @@ pub use sweep::Swept;
 pub use units::Claimed;
 
 pub use crate::store::postgres::reopen::ReopenedUnit;
+pub use crate::store::postgres::replan::Replanned;
 pub use crate::store::postgres::runs::RunRow;
 pub use crate::store::postgres::units::{Claim, ClaimedUnit, Dispatch, UnitRow};
 
@@ -113,6 +115,14 @@ pub enum EngineError {
         /// What was asked.
         verb: &'static str,
     },
+    /// A newer plan must keep the place of every task.
+    #[error("the new plan of run {run} does not keep {key} in its place")]
+    Moved {
+        /// The run.
+        run: RunId,
+        /// The first task that is elsewhere.
+        key: String,
+    },
     /// Units of that name cannot be reopened, woken or handed in.
     #[error("no unit {keys} of run {run} can be {verb}")]
     NoSuchUnit {
@@ -137,6 +147,7 @@ impl EngineError {
             Self::Store(error) => error.hint(),
             Self::NoSuchRun { .. } => Some("`specwave status` lists the runs"),
             Self::WrongState { .. } => Some("`specwave status RUN` shows where it stands"),
+            Self::Moved { .. } => None,
             Self::NoSuchUnit { .. } => Some("`specwave report RUN` lists the units and their states"),
         }
     }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::reference::{Held, Reference, Report, Rules};
+use super::reference::{Change, Held, Reference, Report, Rules};
 use super::testing::{ORGANIZATION, hash, plan};
 use super::*;
-use crate::model::{Actor, Backoff, Escalation, Limits};
+use crate::model::{Actor, Backoff, Escalation, Limits, Plan};
 use crate::store::postgres::specs::NewSpec;
 use crate::store::postgres::testing::{self as database, UnitFacts};
 
@@ -47,6 +47,7 @@ struct Sequence {
     seed: u64,
     random: fastrand::Rng,
     reference: Reference,
+    plan: Plan,
     engine: Engine,
     guard: RunGuard,
     actor: Actor,
@@ -95,7 +96,7 @@ impl Sequence {
         }
         engine.load_plan(ORGANIZATION, run, &graph, |_| None).await.unwrap();
         let reference = Reference::new(&units, &edges, strategy, rules);
-        Self { seed, random, reference, engine, guard, actor, run, held: Vec::new(), log: Vec::new() }
+        Self { seed, random, reference, plan: graph, engine, guard, actor, run, held: Vec::new(), log: Vec::new() }
     }
 
     async fn run(mut self) -> usize {
@@ -110,19 +111,18 @@ impl Sequence {
     }
 
     async fn event(&mut self) {
-        let kind = self.random.u8(0..40);
-        match kind {
-            0..14 => self.claim().await,
+        match self.random.u8(0..42) {
             14..28 if !self.held.is_empty() => self.settle().await,
             28 | 29 => self.lose_leases().await,
             30 | 31 => self.reopen().await,
             32 => self.wake().await,
             33 => self.retry().await,
-            34 | 35 => self.decide().await,
-            36 => self.pause_and_resume().await,
-            37 => self.crash().await,
-            38 => self.reset().await,
-            39 if self.random.u8(0..4) == 0 => self.cancel().await,
+            34 => self.decide().await,
+            35..38 => self.replan().await,
+            38 => self.pause_and_resume().await,
+            39 => self.crash().await,
+            40 => self.reset().await,
+            41 if self.random.u8(0..4) == 0 => self.cancel().await,
             _ => self.claim().await,
         }
     }
@@ -204,6 +204,70 @@ impl Sequence {
         let key = self.reference.units[place].key.clone();
         let expect = self.reference.decide(place, approved);
         assert_eq!(self.engine.decide(&self.actor, self.run, &key, approved, "test").await.is_ok(), expect, "{}", self.story());
+    }
+
+    /// A newer plan: a unit is added between others, one is removed, or one more dependency is stated.
+    async fn replan(&mut self) {
+        if !self.reference.running {
+            return;
+        }
+        let wanted: Vec<usize> = (0..self.reference.units.len()).filter(|place| !self.reference.units[*place].removed).collect();
+        let some = |random: &mut fastrand::Rng, most: usize| -> BTreeSet<usize> {
+            (0..random.usize(0..=most)).filter_map(|_| random.choice(&wanted).copied()).collect()
+        };
+        let change = match self.random.u8(0..3) {
+            0 => {
+                let (after, before) = (some(&mut self.random, 3), some(&mut self.random, 2));
+                // What is to come after the new one must not come before it.
+                let before = before.into_iter().filter(|later| after.iter().all(|earlier| !self.waits(*earlier, *later))).collect();
+                let key = format!("n{}", self.reference.units.len());
+                Change::Add { key, effort: self.random.i32(1..4), wave: self.random.u32(0..3), after, before }
+            }
+            1 => match wanted.iter().find(|place| !self.reference.units[**place].gate && self.random.bool()) {
+                Some(place) => Change::Remove { place: *place },
+                None => return,
+            },
+            _ => {
+                let (Some(task), Some(depends_on)) = (self.random.choice(&wanted).copied(), self.random.choice(&wanted).copied()) else {
+                    return;
+                };
+                if self.waits(depends_on, task) || self.reference.units[task].depends_on.contains(&depends_on) {
+                    return;
+                }
+                Change::Depend { task, depends_on }
+            }
+        };
+        self.log.push(format!("{change:?}"));
+        self.change_plan(&change);
+        self.reference.replan(&change);
+        let mut tx = self.engine.store().tenant(ORGANIZATION).await.unwrap();
+        self.engine.replan_in(&mut tx, &self.actor, self.run, &self.plan, |_| None, (&[], "test")).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// True when `later` is `earlier`, or waits for it at any distance.
+    fn waits(&self, later: usize, earlier: usize) -> bool {
+        later == earlier || self.reference.units[later].depends_on.iter().any(|before| self.waits(*before, earlier))
+    }
+
+    fn change_plan(&mut self, change: &Change) {
+        let key = |place: &usize| self.reference.units[*place].key.clone();
+        let edge = |task: String, depends_on: String| crate::model::Dependency { task, depends_on, reason: "test".to_owned() };
+        match change {
+            Change::Add { key: new, effort, wave, after, before } => {
+                let mut task = plan(&[(new.as_str(), effort.unsigned_abs())], &[]).tasks.remove(0);
+                task.wave = Some(*wave);
+                self.plan.tasks.push(task);
+                self.plan.dependencies.extend(after.iter().map(|earlier| edge(new.clone(), key(earlier))));
+                self.plan.dependencies.extend(before.iter().map(|later| edge(key(later), new.clone())));
+            }
+            Change::Remove { place } => {
+                let gone = key(place);
+                self.plan.tasks[*place].role = crate::model::Role::Removed;
+                self.plan.dependencies.retain(|edge| edge.task != gone && edge.depends_on != gone);
+            }
+            Change::Depend { task, depends_on } => self.plan.dependencies.push(edge(key(task), key(depends_on))),
+        }
     }
 
     async fn pause_and_resume(&mut self) {

@@ -53,7 +53,7 @@ pub(super) fn ranks(plan: &Plan) -> Vec<i32> {
 fn weight(task: &Task) -> i32 {
     match task.role {
         Role::Unit => i32::try_from(task.effort.amount.max(1)).unwrap_or(i32::MAX),
-        Role::Container | Role::Step | Role::Gate => 0,
+        Role::Container | Role::Step | Role::Gate | Role::Removed => 0,
     }
 }
 

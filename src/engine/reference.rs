@@ -12,6 +12,9 @@ use crate::model::{Backoff, Escalation, Limits, Strategy, UnitState};
 pub(super) struct Unit {
     pub key: String,
     pub gate: bool,
+    /// True when a newer plan does without it.
+    pub removed: bool,
+    effort: i32,
     pub wave: u32,
     /// Its place in the order of dispatch: the largest first.
     pub order: i32,
@@ -49,12 +52,21 @@ pub(super) struct Held {
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
     pub units: Vec<Unit>,
+    strategy: Strategy,
     pub rules: Rules,
     /// True while units are handed out.
     pub running: bool,
     /// Recorded ends of tries, by unit, token and name.
     pub history: BTreeSet<(usize, i64, &'static str)>,
     step: usize,
+}
+
+/// What a newer plan does differently.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    Add { key: String, effort: i32, wave: u32, after: BTreeSet<usize>, before: BTreeSet<usize> },
+    Remove { place: usize },
+    Depend { task: usize, depends_on: usize },
 }
 
 /// What a worker reports.
@@ -70,20 +82,13 @@ pub(super) enum Report {
 impl Reference {
     /// A run of units `(key, effort, wave)`, gates having no effort, and edges `(task, depends_on)`.
     pub fn new(units: &[(String, u32, u32)], edges: &BTreeSet<(usize, usize)>, strategy: Strategy, rules: Rules) -> Self {
-        let mut longest = vec![0; units.len()];
-        for place in (0..units.len()).rev() {
-            let behind = edges.iter().filter(|edge| edge.1 == place).map(|edge| longest[edge.0]).max().unwrap_or(0);
-            longest[place] = i32::try_from(units[place].1).unwrap() + behind;
-        }
         let unit = |(place, (key, effort, wave)): (usize, &(String, u32, u32))| Unit {
             key: key.clone(),
             gate: *effort == 0,
+            removed: false,
+            effort: i32::try_from(*effort).unwrap(),
             wave: *wave,
-            order: match strategy {
-                Strategy::CriticalPath | Strategy::Priority => longest[place],
-                Strategy::Fifo => 0,
-                Strategy::ShortestFirst => -i32::try_from(*effort).unwrap(),
-            },
+            order: 0,
             depends_on: edges.iter().filter(|edge| edge.0 == place).map(|edge| edge.1).collect(),
             state: UnitState::Pending,
             pending: 0,
@@ -94,7 +99,8 @@ impl Reference {
             ready_since: 0,
         };
         let units = units.iter().enumerate().map(unit).collect();
-        let mut reference = Self { units, rules, running: true, history: BTreeSet::new(), step: 0 };
+        let mut reference = Self { units, strategy, rules, running: true, history: BTreeSet::new(), step: 0 };
+        reference.rank();
         for place in 0..reference.units.len() {
             reference.units[place].pending = reference.units[place].depends_on.len();
         }
@@ -211,18 +217,11 @@ impl Reference {
         let finished = |state| matches!(state, UnitState::Succeeded | UnitState::Cached | UnitState::Failed);
         let asked: BTreeSet<usize> =
             places.iter().copied().filter(|place| !self.units[*place].gate && finished(self.units[*place].state)).collect();
-        let mut again = asked.clone();
-        // Edges lead from earlier to later places.
-        for place in 0..self.units.len() {
-            if !self.units[place].depends_on.is_disjoint(&again) {
-                again.insert(place);
-            }
-        }
+        let again = self.behind(asked.clone());
         for place in &again {
             let unit = &self.units[*place];
             let open = |before: &&usize| again.contains(before) || !self.units[**before].state.done();
             let pending = unit.depends_on.iter().filter(open).count();
-            let waits = !unit.depends_on.is_disjoint(&again);
             let before = unit.state;
             let unit = &mut self.units[*place];
             (unit.pending, unit.attempt, unit.escalation) = (pending, 0, Escalation::Assigned);
@@ -232,7 +231,7 @@ impl Reference {
             }
             match before {
                 UnitState::Pending | UnitState::Cancelled => {}
-                _ if asked.contains(place) && !waits => self.units[*place].state = UnitState::Ready,
+                _ if asked.contains(place) && pending == 0 => self.units[*place].state = UnitState::Ready,
                 _ => self.units[*place].state = UnitState::Pending,
             }
             if self.units[*place].state == UnitState::Ready {
@@ -319,16 +318,115 @@ impl Reference {
 
     /// What waits behind something that failed, at any distance, is blocked.
     fn block(&mut self) {
-        let mut doomed: BTreeSet<usize> = BTreeSet::new();
-        for place in 0..self.units.len() {
-            let unit = &self.units[place];
-            if !unit.depends_on.is_disjoint(&doomed) && unit.state == UnitState::Pending {
+        let failed = |place: &usize| matches!(self.units[*place].state, UnitState::Failed | UnitState::Cancelled);
+        let failed: BTreeSet<usize> = (0..self.units.len()).filter(failed).collect();
+        for place in self.behind(failed) {
+            if self.units[place].state == UnitState::Pending {
                 self.units[place].state = UnitState::Blocked;
             }
-            let behind = !self.units[place].depends_on.is_disjoint(&doomed);
-            if behind || matches!(self.units[place].state, UnitState::Failed | UnitState::Cancelled) {
-                doomed.insert(place);
+        }
+    }
+
+    /// Those, and what waits for them at any distance.
+    fn behind(&self, mut found: BTreeSet<usize>) -> BTreeSet<usize> {
+        loop {
+            let next = (0..self.units.len()).filter(|place| !self.units[*place].depends_on.is_disjoint(&found));
+            let before = found.len();
+            found.extend(next.collect::<Vec<_>>());
+            if found.len() == before {
+                return found;
             }
         }
+    }
+
+    /// Each unit's place in the order of dispatch.
+    fn rank(&mut self) {
+        for place in 0..self.units.len() {
+            self.units[place].order = match self.strategy {
+                Strategy::CriticalPath | Strategy::Priority => self.longest(place),
+                Strategy::Fifo => 0,
+                Strategy::ShortestFirst => -self.units[place].effort,
+            };
+        }
+    }
+
+    fn longest(&self, place: usize) -> i32 {
+        let behind = (0..self.units.len()).filter(|later| self.units[*later].depends_on.contains(&place));
+        self.units[place].effort + behind.map(|later| self.longest(later)).max().unwrap_or(0)
+    }
+
+    /// A newer plan: a unit more, one less, or a dependency more.
+    pub fn replan(&mut self, change: &Change) {
+        match change {
+            Change::Add { key, effort, wave, after, before } => {
+                let place = self.units.len();
+                let mut unit = Unit { depends_on: after.clone(), ..self.units[0].clone() };
+                (unit.key, unit.gate, unit.removed, unit.effort, unit.wave) = (key.clone(), false, false, *effort, *wave);
+                (unit.token, unit.attempt, unit.escalation, unit.lost) = (0, 0, Escalation::Assigned, 0);
+                (unit.state, unit.ready_since) = (if after.is_empty() { UnitState::Ready } else { UnitState::Pending }, self.step);
+                self.units.push(unit);
+                for later in before {
+                    self.units[*later].depends_on.insert(place);
+                }
+            }
+            Change::Remove { place } => {
+                for unit in &mut self.units {
+                    unit.depends_on.remove(place);
+                }
+                let unit = &mut self.units[*place];
+                if unit.state == UnitState::Running {
+                    self.history.insert((*place, unit.token + 1, "reopened"));
+                }
+                (unit.gate, unit.removed, unit.state, unit.effort) = (true, true, UnitState::Cancelled, 0);
+                unit.depends_on.clear();
+            }
+            Change::Depend { task, depends_on } => {
+                self.units[*task].depends_on.insert(*depends_on);
+            }
+        }
+        self.rank();
+        self.recount();
+    }
+
+    fn recount(&mut self) {
+        for unit in &mut self.units {
+            if unit.state == UnitState::Blocked {
+                unit.state = UnitState::Pending;
+            }
+            unit.token += i64::from(unit.removed);
+        }
+        let open = |units: &[Unit], place: usize| units[place].depends_on.iter().filter(|before| !units[**before].state.done()).count();
+        // Gates that have passed wait again, one behind the other.
+        while let Some(place) = (0..self.units.len())
+            .find(|place| self.units[*place].gate && self.units[*place].state == UnitState::Succeeded && open(&self.units, *place) > 0)
+        {
+            self.units[place].state = UnitState::Pending;
+        }
+        let pending: Vec<usize> = (0..self.units.len()).map(|place| open(&self.units, place)).collect();
+        let mut early = BTreeSet::new();
+        for (place, pending) in pending.into_iter().enumerate() {
+            self.units[place].pending = pending;
+            let unit = &mut self.units[place];
+            match unit.state {
+                UnitState::Running if pending > 0 => {
+                    unit.token += 1;
+                    unit.state = UnitState::Pending;
+                    self.history.insert((place, unit.token, "reopened"));
+                }
+                UnitState::Ready | UnitState::Waiting if pending > 0 => unit.state = UnitState::Pending,
+                UnitState::Pending if pending == 0 && !unit.gate => self.ready(place),
+                UnitState::Succeeded | UnitState::Cached | UnitState::Failed if pending > 0 && !unit.gate => {
+                    early.insert(place);
+                }
+                _ => {}
+            }
+        }
+        self.reopen(&early);
+        while let Some(place) = (0..self.units.len())
+            .find(|place| self.units[*place].gate && self.units[*place].state == UnitState::Pending && self.units[*place].pending == 0)
+        {
+            self.free(place);
+        }
+        self.block();
     }
 }

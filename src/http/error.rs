@@ -203,6 +203,7 @@ impl From<EngineError> for ApiError {
             EngineError::Store(error) => error.into(),
             EngineError::NoSuchRun { .. } => Self::NotFound { detail, hint: "GET /api/v1/runs lists the runs" },
             EngineError::WrongState { .. } => Self::Conflict { detail, hint: "GET /api/v1/runs/{id} shows where it stands".to_owned() },
+            EngineError::Moved { .. } => Self::Conflict { detail, hint: "GET /api/v1/runs/{id}/plan shows the plan".to_owned() },
             EngineError::NoSuchUnit { .. } => {
                 Self::Conflict { detail, hint: "GET /api/v1/tasks/{id}/status shows where the unit stands".to_owned() }
             }

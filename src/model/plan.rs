@@ -150,6 +150,8 @@ pub enum Role {
     Step,
     /// Stands for all of a container; weighs nothing.
     Gate,
+    /// An earlier plan of the run had it; it only keeps its place.
+    Removed,
 }
 
 /// Sorts of work.

@@ -7,6 +7,7 @@
 pub mod again;
 pub mod analyze;
 pub mod atomize;
+pub mod change;
 pub mod compliance;
 pub mod deploy;
 pub mod error;
@@ -32,7 +33,7 @@ pub use error::PipelineError;
 pub use events::Events;
 pub use run::Run;
 
-use crate::model::{Plan, RunEvent, RunState, SpecDocument};
+use crate::model::{Plan, PlanId, RunEvent, RunState, SpecDocument};
 
 /// How often execute and validate may be repeated after a repair.
 pub const REPAIR_ROUNDS_MAX: u32 = 3;
@@ -51,6 +52,8 @@ pub enum Step {
 pub struct Parked {
     /// The specification.
     pub document: SpecDocument,
+    /// Which version of the plan.
+    pub plan_id: PlanId,
     /// The plan.
     pub plan: Plan,
 }
@@ -61,12 +64,14 @@ pub async fn advance(run: &Run) -> Result<Step, PipelineError> {
     let analysis = planning::analyze(run, &document).await?;
     let draft = planning::plan(run, &document, &analysis).await?;
     let units = planning::atomize(run, draft).await?;
-    let plan = planning::schedule(run, units).await?;
+    planning::schedule(run, units).await?;
+    // Somebody may have changed it since.
+    let (plan_id, plan) = planning::current(run).await?;
 
     let mut round = 1;
     let validation = loop {
         if !execute::phase(run, &plan, round).await? {
-            return Ok(Step::Parked(Box::new(Parked { document, plan })));
+            return Ok(Step::Parked(Box::new(Parked { document, plan_id, plan })));
         }
         let validation = validate::phase(run, &document, &plan, round).await?;
         if validation.acceptable() || round > REPAIR_ROUNDS_MAX || !repair::phase(run, &plan, &validation, round).await? {

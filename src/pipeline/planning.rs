@@ -14,11 +14,13 @@ use super::plan::{self, PlanError};
 use super::validate::counted;
 use super::{PipelineError, Run, atomize, schedule};
 use crate::agents::assign;
+use crate::engine::EngineError;
 use crate::generate::Blueprint;
 use crate::ingest;
 use crate::model::plan::PlanTarget;
 use crate::model::{AgentKind, EventKind, Finding, Phase, Plan, PlanId, Role, Severity, SpecDocument, Task};
 use crate::store::graph::{GraphError, PlanGraph, PlanKey};
+use crate::store::postgres::{plans, runs};
 
 /// Tasks up to which the graph store's waves are compared key by key; of larger plans the sizes of the waves are.
 const CROSS_CHECK_TASKS_MAX: usize = 20_000;
@@ -92,6 +94,15 @@ pub async fn schedule(run: &Run, mut plan: Plan) -> Result<Plan, PipelineError> 
     .await?;
     run.events.send(EventKind::UnitsPlanned { units: plan.units().count(), waves: plan.waves.len() }).await;
     Ok(plan)
+}
+
+/// The plan that the run has now: what was scheduled, or what somebody has made of it since.
+pub async fn current(run: &Run) -> Result<(PlanId, Plan), PipelineError> {
+    let missing = || PipelineError::Engine(EngineError::NoSuchRun { run: run.id });
+    let mut tx = run.tx().await?;
+    let id = runs::find(&mut tx, run.id).await?.and_then(|row| row.plan).ok_or_else(missing)?;
+    let plan = plans::load(&mut tx, id).await?.ok_or_else(missing)?;
+    Ok((id, plan))
 }
 
 /// Which kind of agent is to perform a task; none for what is not executed.

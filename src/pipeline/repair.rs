@@ -78,7 +78,7 @@ fn owner_of(plan: &Plan, requirement: &str, subject: &Subject) -> Option<String>
     let unit_of = |task: &Task| match task.role {
         Role::Unit => Some(task.key.clone()),
         Role::Step => task.parent.clone(),
-        Role::Container | Role::Gate => None,
+        Role::Container | Role::Gate | Role::Removed => None,
     };
     let of_operation = matches!(subject, Subject::Operation(_));
     let candidates: Vec<&Task> = plan.tasks.iter().filter(serves).filter(|task| task.phase == 3).collect();

@@ -27,10 +27,11 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::EngineError;
 use crate::exec::output;
 use crate::generate::Prior;
-use crate::model::{EventKind, Plan, RunEvent, RunState, SpecDocument};
-use crate::pipeline::{self, PipelineError, Run, Step, planning};
+use crate::model::{EventKind, RunEvent, RunState};
+use crate::pipeline::{self, Parked, PipelineError, Run, Step, planning};
 use inputs::Inputs;
 use outages::Outages;
+use planned::Planned;
 use slots::Slot;
 use unit::Shared;
 
@@ -94,7 +95,8 @@ async fn advance_to_end(run: &Run, slot: &Slot, lost: &CancellationToken) -> Res
         match pipeline::advance(run).await? {
             Step::Finished(state) => return Ok(state),
             Step::Parked(parked) => {
-                let shared = Arc::new(shared(run, parked.document, parked.plan, prior(run).await?).await?);
+                let Parked { document, plan_id, plan } = *parked;
+                let shared = Arc::new(shared(run, Planned { document, plan_id, plan }, prior(run).await?).await?);
                 slot.leave();
                 let worked = units::work(&shared, lost).await;
                 slot.enter().await;
@@ -109,11 +111,21 @@ async fn advance_to_end(run: &Run, slot: &Slot, lost: &CancellationToken) -> Res
     }
 }
 
-async fn shared(run: &Run, document: SpecDocument, plan: Plan, prior: Prior) -> Result<Shared, PipelineError> {
+async fn shared(run: &Run, planned: Planned, prior: Prior) -> Result<Shared, PipelineError> {
+    let Planned { document, plan_id, plan } = planned;
     let inputs = Inputs::new(&plan, planning::fragments(run, &document)?);
     let tools = run.toolchain(&document).await?;
     let timed = run.engine.ceilings(run.organization, run.id).await?.values().any(|ceiling| ceiling.time_ms.is_some());
-    Ok(Shared { run: run.clone(), document: Arc::new(document), plan: Arc::new(plan), inputs, prior: Arc::new(prior), tools, timed })
+    Ok(Shared {
+        run: run.clone(),
+        document: Arc::new(document),
+        plan_id,
+        plan: Arc::new(plan),
+        inputs,
+        prior: Arc::new(prior),
+        tools,
+        timed,
+    })
 }
 
 /// The files of the last delivery into the run's output directory.

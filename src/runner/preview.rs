@@ -109,6 +109,6 @@ async fn planned_run(handles: &Handles, run: RunId) -> Result<(SpecDocument, Pla
     let row = runs::find(&mut tx, run).await?.ok_or(PreviewError::NoRun(run))?;
     tx.commit().await?;
     let found = planned::of_run(&handles.postgres, handles.organization, run).await?;
-    let (document, plan) = found.ok_or(PreviewError::NotPlanned(run))?;
-    Ok((document, plan, row.target))
+    let found = found.ok_or(PreviewError::NotPlanned(run))?;
+    Ok((found.document, found.plan, row.target))
 }

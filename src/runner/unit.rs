@@ -16,9 +16,9 @@ use crate::exec::tree::{Tree, TreeFile, check_path};
 use crate::exec::workspace::Workspace;
 use crate::generate::{GeneratedFile, Prior};
 use crate::model::budget::Amount;
-use crate::model::{CheckResult, Escalation, EventKind, Plan, SpecDocument, SpendId, Task, UnitState, Verdict};
+use crate::model::{CheckResult, Escalation, EventKind, Plan, PlanId, SpecDocument, SpendId, Task, UnitState, Verdict};
 use crate::pipeline::toolchain::Toolchain;
-use crate::pipeline::{PipelineError, Run};
+use crate::pipeline::{PipelineError, Run, planning};
 use crate::store::postgres::{StoreError, artifacts, units};
 
 /// The largest file that an agent may deliver.
@@ -34,6 +34,8 @@ pub struct Shared {
     pub run: Run,
     /// The specification.
     pub document: Arc<SpecDocument>,
+    /// Which version of the plan.
+    pub plan_id: PlanId,
     /// The plan.
     pub plan: Arc<Plan>,
     /// What goes into each unit.
@@ -47,6 +49,22 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// The same with the plan that the run has by now.
+    pub(super) async fn replanned(&self) -> Result<Self, PipelineError> {
+        let (plan_id, plan) = planning::current(&self.run).await?;
+        let inputs = Inputs::new(&plan, planning::fragments(&self.run, &self.document)?);
+        Ok(Self {
+            run: self.run.clone(),
+            document: Arc::clone(&self.document),
+            plan_id,
+            plan: Arc::new(plan),
+            inputs,
+            prior: Arc::clone(&self.prior),
+            tools: self.tools.clone(),
+            timed: self.timed,
+        })
+    }
+
     /// What the contexts of its units are gathered from.
     pub(super) fn sources(&self) -> Sources<'_> {
         Sources {

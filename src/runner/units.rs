@@ -13,7 +13,9 @@ use crate::engine::{Claim, Dispatch};
 use crate::pipeline::PipelineError;
 
 /// What this process holds, and how to end each.
-type Held = Arc<Mutex<BTreeMap<usize, (Claim, CancellationToken)>>>;
+type Held = Arc<Mutex<BTreeMap<Key, (Claim, CancellationToken)>>>;
+/// A unit's place and its token: one that was fenced here may be claimed again before its first try has ended.
+type Key = (usize, i64);
 
 /// Works until no unit is open, nothing can be done without somebody's help, or the run is asked to stop.
 pub(super) async fn work(shared: &Arc<Shared>, lost: &CancellationToken) -> Result<(), PipelineError> {
@@ -27,7 +29,8 @@ pub(super) async fn work(shared: &Arc<Shared>, lost: &CancellationToken) -> Resu
 }
 
 async fn dispatch(shared: &Arc<Shared>, held: &Held, performing: &mut JoinSet<Result<(), PipelineError>>) -> Result<(), PipelineError> {
-    let run = &shared.run;
+    let mut shared = Arc::clone(shared);
+    let run = shared.run.clone();
     let order = if run.submission.options.strict_waves { Dispatch::Waves } else { Dispatch::Readiness };
     let mut changes = run.engine.changes();
     loop {
@@ -38,10 +41,13 @@ async fn dispatch(shared: &Arc<Shared>, held: &Held, performing: &mut JoinSet<Re
         if room > 0 {
             let room = u32::try_from(room).unwrap_or(u32::MAX);
             let claimed = run.engine.claim(run.organization, run.id, room, order).await?;
+            if claimed.units.iter().any(|unit| unit.plan != shared.plan_id) {
+                shared = Arc::new(shared.replanned().await?);
+            }
             for unit in claimed.units {
                 let stop = CancellationToken::new();
-                lock(held).insert(unit.claim.ordinal, (unit.claim, stop.clone()));
-                performing.spawn(perform(Arc::clone(shared), Arc::clone(held), unit, stop));
+                lock(held).insert(key(&unit.claim), (unit.claim, stop.clone()));
+                performing.spawn(perform(Arc::clone(&shared), Arc::clone(held), unit, stop));
             }
             if let Some(outlook) = claimed.outlook {
                 if performing.is_empty() && outlook.running == 0 && outlook.held_up == 0 && outlook.next_due.is_none() {
@@ -60,9 +66,9 @@ async fn dispatch(shared: &Arc<Shared>, held: &Held, performing: &mut JoinSet<Re
 }
 
 async fn perform(shared: Arc<Shared>, held: Held, unit: crate::engine::ClaimedUnit, stop: CancellationToken) -> Result<(), PipelineError> {
-    let ordinal = unit.claim.ordinal;
+    let key = key(&unit.claim);
     let result = unit::perform(&shared, unit, &stop).await;
-    lock(&held).remove(&ordinal);
+    lock(&held).remove(&key);
     result
 }
 
@@ -112,7 +118,7 @@ fn heartbeat(shared: &Arc<Shared>, held: Held) -> JoinHandle<()> {
             match run.engine.heartbeat(run.organization, &claims).await {
                 Ok(lost) => {
                     for claim in lost {
-                        if let Some((_, stop)) = lock(&held).get(&claim.ordinal) {
+                        if let Some((_, stop)) = lock(&held).get(&key(&claim)) {
                             stop.cancel();
                         }
                     }
@@ -126,6 +132,10 @@ fn heartbeat(shared: &Arc<Shared>, held: Held) -> JoinHandle<()> {
     })
 }
 
-fn lock(held: &Held) -> std::sync::MutexGuard<'_, BTreeMap<usize, (Claim, CancellationToken)>> {
+fn key(claim: &Claim) -> Key {
+    (claim.ordinal, claim.token)
+}
+
+fn lock(held: &Held) -> std::sync::MutexGuard<'_, BTreeMap<Key, (Claim, CancellationToken)>> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }

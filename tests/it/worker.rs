@@ -111,4 +111,21 @@ fn a_person_decides_about_units_and_runs() {
     assert_eq!((code, said.contains("cannot be reset")), (Some(2), true), "{said}");
     let (code, said) = say(&installation, &["retry", &run, "no/such"]);
     assert_eq!((code, said.contains("has no unit"), said.contains("hint: ")), (Some(2), true, true), "{said}");
+
+    // A newer plan: one more unit before what still waits, which nobody but a person can settle.
+    let last = units("waiting").last().expect("one still waits").clone();
+    let change = serde_json::json!({"add": [{"key": "review/design", "title": "Look at the design", "before": [last]}]});
+    let path = file(scratch.path(), "change.json", change.to_string());
+    let (code, said) = say(&installation, &["change", &run, path.to_str().unwrap()]);
+    assert_eq!((code, said.contains("1 added")), (Some(0), true), "{said}");
+    let why = json(&installation, &["why", &last, "--run", &run, "--json"]);
+    assert_eq!((why["state"].as_str(), why["reason"].as_str()), (Some("pending"), Some("it waits for review/design")), "{why:#}");
+    Running::start(installation.command(&["resume", &run, "--json"])).end().expect(3, "partial");
+    assert_eq!(say(&installation, &["approve", &run, "review/design"]).0, Some(0));
+    Running::start(installation.command(&["resume", &run, "--json"])).end().expect(3, "partial");
+    assert!(units("waiting").contains(&last) && units("succeeded").contains(&"review/design".to_owned()));
+    let cycle = serde_json::json!({"depend": [{"task": "review/design", "depends_on": last}]});
+    let path = file(scratch.path(), "cycle.json", cycle.to_string());
+    let (code, said) = say(&installation, &["change", &run, path.to_str().unwrap()]);
+    assert_eq!((code, said.contains("cycle")), (Some(2), true), "{said}");
 }

@@ -44,7 +44,7 @@ impl PlanNode {
         match self.role {
             Role::Unit => Some(1),
             Role::Gate => Some(0),
-            Role::Container | Role::Step => None,
+            Role::Container | Role::Step | Role::Removed => None,
         }
     }
 }

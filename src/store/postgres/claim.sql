@@ -2,7 +2,7 @@
 -- At most so many may be running at once (null: no limit): $7 of the run, $8 of the organization, $9 of one wave of the run; and of each
 -- kind of agent $10, in the organization, $11. $12 says whether any of $9, $10 and $11 is given. Where a limit is given, the caller holds
 -- the lock under which claims count (units.rs).
--- Returns: ordinal, id, key, token, attempt, escalation; in the order of dispatch.
+-- Returns: ordinal, id, key, token, attempt, escalation, plan_id; in the order of dispatch.
 -- Barriers: only the earliest wave in which something is ready or running. What is pending in an earlier one can only wait for somebody's
 -- help: its dependencies lie in earlier waves still, and none of those is ready or running. So it holds up nothing.
 -- What was picked is looked up by its key, an array of them at once: a join would be planned for a handful of rows while the tables are
@@ -82,6 +82,6 @@ leased as (
     select $1, $2, ordinal, $4, token, now() + make_interval(secs => $5), wave, agent_kind
     from claimed
 )
-select ordinal, id, key, token, attempt, escalation
+select ordinal, id, key, token, attempt, escalation, (select plan_id from runs where organization_id = $1 and id = $2) as plan_id
 from claimed
 order by rank desc, ordinal

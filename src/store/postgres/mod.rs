@@ -26,6 +26,7 @@ mod programs;
 pub mod projected;
 pub mod receipts;
 pub mod reopen;
+pub mod replan;
 pub mod reports;
 mod roles;
 pub mod run_events;

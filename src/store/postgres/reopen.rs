@@ -62,7 +62,7 @@ async fn withdraw(tx: &mut TenantTx, units: &[Uuid]) -> Result<(), StoreError> {
 }
 
 /// Adds one row to the history of each unit.
-async fn record(
+pub(super) async fn record(
     tx: &mut TenantTx,
     run: RunId,
     units: &[Uuid],
@@ -82,7 +82,7 @@ async fn record(
     Ok(())
 }
 
-async fn block_behind_failures(tx: &mut TenantTx, run: RunId) -> Result<(), StoreError> {
+pub(super) async fn block_behind_failures(tx: &mut TenantTx, run: RunId) -> Result<(), StoreError> {
     let query = "select run_id, ordinal from run_tasks \
                  where organization_id = $1 and run_id = $2 and state in ('failed', 'cancelled')";
     let failed: Vec<Place> = sqlx::query_as(query).bind(tx.organization().0).bind(run.0).fetch_all(&mut **tx).await?;

@@ -1,5 +1,5 @@
 -- Sends finished units back, and resets everything that waits for them. $1 organization, $2 run, $3 keys.
--- A unit of $3 becomes ready, unless it waits for another one of them; its dependents become pending. Running ones are fenced.
+-- A unit of $3 becomes ready, unless something that it waits for is not done; its dependents become pending. Running ones are fenced.
 -- Returns: ordinal, id, key, token, before, asked (true for a unit of $3), input_hash of what is withdrawn.
 with recursive asked as (
     select ordinal
@@ -22,8 +22,7 @@ behind (ordinal) as (
 ),
 counted as (
     select behind.ordinal,
-           count(*) filter (where again.ordinal is not null or parent.state not in ('succeeded', 'cached'))::integer as pending,
-           count(again.ordinal) > 0 as waits_for_another
+           count(*) filter (where again.ordinal is not null or parent.state not in ('succeeded', 'cached'))::integer as pending
     from behind
     join runs on runs.organization_id = $1 and runs.id = $2
     left join task_dependencies edge
@@ -44,7 +43,7 @@ changed as (
     update run_tasks t
     set state = case
             when t.state in ('pending', 'cancelled') then t.state
-            when t.ordinal in (select ordinal from asked) and not counted.waits_for_another then 'ready'
+            when t.ordinal in (select ordinal from asked) and counted.pending = 0 then 'ready'
             else 'pending'
         end,
         pending = counted.pending,

@@ -146,7 +146,7 @@ pub async fn list(
                  from tasks t \
                  left join tasks p on p.organization_id = t.organization_id and p.plan_id = t.plan_id and p.ordinal = t.parent \
                  left join run_tasks u on u.organization_id = t.organization_id and u.run_id = $3 and u.ordinal = t.ordinal \
-                 where t.organization_id = $1 and t.plan_id = $2 and t.role <> 'gate' and t.ordinal > $4 \
+                 where t.organization_id = $1 and t.plan_id = $2 and t.role not in ('gate', 'removed') and t.ordinal > $4 \
                  and ($5::text is null or u.state = $5) and ($6::text is null or t.task_type = $6) \
                  and ($7::integer is null or t.wave = $7) and ($8::integer is null or t.phase = $8) \
                  order by t.ordinal limit $9";

@@ -7,7 +7,9 @@ use sqlx::Row;
 use time::OffsetDateTime;
 
 use super::{StoreError, TenantTx};
-use crate::model::{AgentKind, Artifact, AttemptId, Escalation, Limits, Plan, Role, RunId, SpecId, Task, UnitId, UnitState, WorkerId};
+use crate::model::{
+    AgentKind, Artifact, AttemptId, Escalation, Limits, Plan, PlanId, Role, RunId, SpecId, Task, UnitId, UnitState, WorkerId,
+};
 
 /// The first half of the key of the lock under which claims count against a limit; the second is the run's or the organization's.
 const CLAIMS_LOCK: i32 = 0x5350_434C;
@@ -36,6 +38,8 @@ pub struct ClaimedUnit {
     pub claim: Claim,
     /// The unit's key.
     pub key: String,
+    /// The version of the plan that it is a task of now.
+    pub plan: PlanId,
 }
 
 /// In which order ready units are handed out.
@@ -169,7 +173,7 @@ pub async fn claim(tx: &mut TenantTx, run: RunId, take: Take<'_>) -> Result<Vec<
             attempt: row.try_get::<i32, _>("attempt")?.cast_unsigned(),
             escalation: Escalation::of_number(step).ok_or_else(|| StoreError::corrupt("escalation", step))?,
         };
-        Ok(ClaimedUnit { claim, key: row.try_get("key")? })
+        Ok(ClaimedUnit { claim, key: row.try_get("key")?, plan: PlanId(row.try_get("plan_id")?) })
     };
     rows.iter().map(read).collect()
 }
