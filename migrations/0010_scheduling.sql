@@ -80,5 +80,4 @@ begin
 end
 $$;
 
-select open_to_system('run_tasks', 'select');
 select open_to_system('run_phases', 'select');

@@ -173,8 +173,9 @@ impl Engine {
     /// Starts the writer of this process; call it within a tokio runtime. The writer ends with the last clone.
     pub fn new(store: Postgres, options: EngineOptions) -> Self {
         let changes = Arc::new(watch::channel(0).0);
-        let writer = writer::Writer::start(store.clone(), Arc::clone(&changes));
         let worker = WorkerId::new();
+        let claimer = writer::Claimer { worker, lease: options.lease, limits: options.limits.clone() };
+        let writer = writer::Writer::start(store.clone(), claimer, Arc::clone(&changes));
         Self { store, options, worker, writer, changes, presence: Arc::new(Presence::new(worker)), host: host(worker).into() }
     }
 
@@ -215,6 +216,7 @@ impl Engine {
 
     fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
+        self.writer.look();
     }
 }
 

@@ -336,6 +336,7 @@ impl Sequence {
             escalation: unit.escalation.number(),
             lost: unit.lost.cast_signed(),
             leased: unit.state == crate::model::UnitState::Running,
+            queued: i64::from(unit.state == crate::model::UnitState::Ready),
         };
         let (units, history) = database::unit_facts(self.engine.store(), self.run).await;
         let wanted: Vec<UnitFacts> = self.reference.units.iter().map(expect).collect();

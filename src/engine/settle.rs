@@ -78,30 +78,14 @@ impl Engine {
     pub async fn settle(&self, organization: OrganizationId, settlement: Settlement) -> Result<Settled, EngineError> {
         let outcome = self.outcome(settlement);
         let state = outcome.state;
-        let held = self.writer.write(organization, outcome).await?;
+        let held = self.writer.settle(organization, outcome).await?;
         Ok(if held { Settled::Now(state) } else { Settled::Late })
     }
 
     /// Applies the retry policy.
     fn outcome(&self, settlement: Settlement) -> Outcome {
         let Settlement { claim, result, agent, input_hash, checks, log } = settlement;
-        let mut outcome = Outcome {
-            claim,
-            attempt: AttemptId::new(),
-            state: UnitState::Ready,
-            outcome: "released",
-            error_class: None,
-            error: String::new(),
-            counts: true,
-            escalation: None,
-            retry_secs: None,
-            agent,
-            input_hash,
-            reused: None,
-            checks,
-            log,
-            artifacts: Vec::new(),
-        };
+        let mut outcome = Outcome { counts: true, agent, input_hash, checks, log, ..released(claim, String::new()) };
         match result {
             UnitResult::Succeeded { artifacts } => {
                 outcome = Outcome { state: UnitState::Succeeded, outcome: "succeeded", artifacts, ..outcome };
@@ -123,6 +107,27 @@ impl Engine {
             UnitResult::Released { reason } => outcome = Outcome { error: reason, counts: false, ..outcome },
         }
         outcome
+    }
+}
+
+/// A claim that is given back untried.
+pub(super) fn released(claim: Claim, reason: String) -> Outcome {
+    Outcome {
+        claim,
+        attempt: AttemptId::new(),
+        state: UnitState::Ready,
+        outcome: "released",
+        error_class: None,
+        error: reason,
+        counts: false,
+        escalation: None,
+        retry_secs: None,
+        agent: String::new(),
+        input_hash: None,
+        reused: None,
+        checks: Vec::new(),
+        log: String::new(),
+        artifacts: Vec::new(),
     }
 }
 

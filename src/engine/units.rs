@@ -1,8 +1,9 @@
 //! Claiming units, and keeping claims alive.
 
-use super::{Claim, ClaimedUnit, Dispatch, Engine, EngineError, EngineOptions};
+use super::writer::Wish;
+use super::{Claim, ClaimedUnit, Dispatch, Engine, EngineError};
 use crate::model::{Artifact, AttemptId, OrganizationId, RunId, SpecId};
-use crate::store::postgres::units::{self, Outlook, Take};
+use crate::store::postgres::units::{self, Outlook};
 
 /// What a claim brought.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,16 +16,26 @@ pub struct Claimed {
 }
 
 impl Engine {
-    /// Takes up to `max` ready units of a running run, as far as the limits allow. Concurrent claimers never get the same unit, and wait
-    /// for each other only to count against a limit.
+    /// Takes up to `max` ready units of a running run, as far as the limits allow, or says what there is to wait for. Concurrent claimers never
+    /// get the same unit, and wait for each other only to count against a limit.
     pub async fn claim(&self, organization: OrganizationId, run: RunId, max: u32, dispatch: Dispatch) -> Result<Claimed, EngineError> {
-        let mut tx = self.store.tenant(organization).await?;
-        let EngineOptions { lease, limits, .. } = &self.options;
-        let take = Take { worker: self.worker, max, lease: *lease, dispatch, limits };
-        let units = units::claim(&mut tx, run, take).await?;
-        let outlook = if units.len() < max as usize { Some(units::outlook(&mut tx, run).await?) } else { None };
-        tx.commit().await?;
-        Ok(Claimed { units, outlook })
+        let wish = Wish { organization, run, max, dispatch, patient: false };
+        Ok(self.writer.claim(wish).await?.answer().await?)
+    }
+
+    /// The same, waiting until there is at least one; none means that nothing more can be done in this run until somebody reopens or wakes
+    /// a unit, or resumes it. What a settlement of this process makes ready is handed out in the same transaction.
+    ///
+    /// May be dropped at any time: what had been claimed is given back.
+    pub async fn claim_next(
+        &self,
+        organization: OrganizationId,
+        run: RunId,
+        max: u32,
+        dispatch: Dispatch,
+    ) -> Result<Vec<ClaimedUnit>, EngineError> {
+        let wish = Wish { organization, run, max, dispatch, patient: true };
+        Ok(self.writer.claim(wish).await?.answer().await?.units)
     }
 
     /// Shows that these units are still being worked on; call it every third of a lease. Returns those that are lost: end their work,

@@ -1,22 +1,31 @@
-//! The one writer of this process: settlements arrive one by one and are committed together.
+//! The one writer of this process: settlements and claims arrive one by one and are committed together.
 //!
 //! Group commit without a timer: an idle writer writes at once, and what arrives during a flush is the next batch. So a lone
-//! settlement waits for nobody, and a thousand at once cost a few transactions. A batch that the store refuses is written one by
-//! one, so that a settlement which cannot be written fails alone.
+//! settlement waits for nobody, and a thousand at once cost a few transactions. A claim that comes to nothing may stay here: it is tried
+//! again in the very transaction that settles a unit of its run, so that what becomes ready is handed out with the commit that made it so.
+//! A batch that the store refuses is written one by one, so that what cannot be written fails alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
-use crate::model::{OrganizationId, RunId};
+use super::settle::released;
+use super::units::Claimed;
+use crate::model::{Limits, OrganizationId, RunId, WorkerId};
 use crate::store::postgres::settle::{self, Outcome};
-use crate::store::postgres::{Postgres, StoreError};
+use crate::store::postgres::units::{self, ClaimedUnit, Dispatch, Take};
+use crate::store::postgres::{Postgres, StoreError, TenantTx};
 
-/// Settlements in one transaction. A bound on how long claimers of the same run see old states.
+/// Requests in one transaction. A bound on how long claimers of the same run see old states.
 const BATCH_MAX: usize = 1_000;
-/// Settlements that may wait; beyond it workers wait to hand theirs in.
+/// Requests that may wait; beyond it workers wait to hand theirs in.
 const QUEUE_MAX: usize = 4_000;
+/// How often the writer lets others go first before it begins a flush: what is about to arrive comes along.
+const COURTESIES: usize = 3;
+/// How often a wish is tried again of itself: other processes settle units too.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
 /// Tries at a flush that met a transient failure, such as a server that restarts.
 const FLUSH_TRIES: u32 = 5;
 /// The wait before the second try; it doubles with each.
@@ -28,92 +37,312 @@ pub(super) struct Writer {
     queue: mpsc::Sender<Request>,
 }
 
-#[derive(Debug)]
-struct Request {
-    organization: OrganizationId,
-    outcome: Outcome,
-    answer: oneshot::Sender<Result<bool, Arc<StoreError>>>,
+/// Who claims here, and under which limits.
+#[derive(Debug, Clone)]
+pub(super) struct Claimer {
+    pub worker: WorkerId,
+    pub lease: std::time::Duration,
+    pub limits: Limits,
 }
+
+/// Units that somebody wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wish {
+    pub organization: OrganizationId,
+    pub run: RunId,
+    pub max: u32,
+    pub dispatch: Dispatch,
+    /// True when it stays until something is ready, or nothing is left to wait for.
+    pub patient: bool,
+}
+
+#[derive(Debug)]
+enum Request {
+    Settle {
+        organization: OrganizationId,
+        outcome: Box<Outcome>,
+        answer: oneshot::Sender<Answer<bool>>,
+    },
+    Claim(Waiting),
+    /// Something changed by other means: wishes are tried again.
+    Look,
+}
+
+/// A wish, and who waits for it.
+#[derive(Debug)]
+struct Waiting {
+    wish: Wish,
+    answer: oneshot::Sender<Answer<Claimed>>,
+    /// When it is tried again, whatever happens: a retry is due, or other processes may have changed something.
+    again_at: Instant,
+}
+
+type Answer<T> = Result<T, Arc<StoreError>>;
 
 impl Writer {
     /// Starts the writer's task; it ends when the last door is dropped and the queue is empty.
-    pub(super) fn start(store: Postgres, changes: Arc<watch::Sender<u64>>) -> Self {
+    pub(super) fn start(store: Postgres, claimer: Claimer, changes: Arc<watch::Sender<u64>>) -> Self {
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
-        tokio::spawn(write_all(store, requests, changes));
+        tokio::spawn(Loop { store, queue: queue.downgrade(), claimer, changes, parked: Vec::new() }.run(requests));
         Self { queue }
     }
 
     /// Hands an outcome in and waits until it is committed. False when it came late.
-    pub(super) async fn write(&self, organization: OrganizationId, outcome: Outcome) -> Result<bool, StoreError> {
-        let stopped = || StoreError::Unavailable { detail: "the writer has stopped".to_owned(), hint: "start again: nothing is lost" };
+    pub(super) async fn settle(&self, organization: OrganizationId, outcome: Outcome) -> Result<bool, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Request { organization, outcome, answer }).await.map_err(|_| stopped())?;
-        match answered.await.map_err(|_| stopped())? {
-            Ok(held) => Ok(held),
-            Err(shared) => Err(StoreError::Shared(shared)),
+        self.queue.send(Request::Settle { organization, outcome: Box::new(outcome), answer }).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?.map_err(StoreError::Shared)
+    }
+
+    /// Has wishes that came to nothing tried again. A full queue means that they are about to be.
+    pub(super) fn look(&self) {
+        drop(self.queue.try_send(Request::Look));
+    }
+
+    /// Asks for units. What was claimed for somebody who has stopped waiting is given back.
+    pub(super) async fn claim(&self, wish: Wish) -> Result<Receipt, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.send(Request::Claim(Waiting { wish, answer, again_at: Instant::now() })).await.map_err(|_| stopped())?;
+        Ok(Receipt { organization: wish.organization, answered, queue: self.queue.clone() })
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable { detail: "the writer has stopped".to_owned(), hint: "start again: nothing is lost" }
+}
+
+/// What a wish comes to. Dropped before it was answered, it takes the wish back, and gives back what had been claimed for it.
+#[derive(Debug)]
+pub(super) struct Receipt {
+    organization: OrganizationId,
+    answered: oneshot::Receiver<Answer<Claimed>>,
+    queue: mpsc::Sender<Request>,
+}
+
+impl Receipt {
+    pub(super) async fn answer(&mut self) -> Result<Claimed, StoreError> {
+        (&mut self.answered).await.map_err(|_| stopped())?.map_err(StoreError::Shared)
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        self.answered.close();
+        if let Ok(Ok(claimed)) = self.answered.try_recv() {
+            give_back(&self.queue, self.organization, &claimed.units);
         }
     }
 }
 
-async fn write_all(store: Postgres, mut requests: mpsc::Receiver<Request>, changes: Arc<watch::Sender<u64>>) {
-    let mut batch = Vec::new();
-    while requests.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let mut by_organization: BTreeMap<OrganizationId, Vec<Request>> = BTreeMap::new();
-        for request in batch.drain(..) {
-            by_organization.entry(request.organization).or_default().push(request);
+/// Gives claims back untried. Where there is no room to say so, their leases run out.
+fn give_back(queue: &mpsc::Sender<Request>, organization: OrganizationId, units: &[ClaimedUnit]) {
+    for unit in units {
+        let outcome = Box::new(released(unit.claim, "nobody waited for it any more".to_owned()));
+        let request = Request::Settle { organization, outcome, answer: oneshot::channel().0 };
+        if let Err(error) = queue.try_send(request) {
+            tracing::warn!(unit = unit.key, %error, "a claim could not be given back; its lease runs out");
         }
-        for (organization, requests) in by_organization {
-            let (outcomes, answers): (Vec<_>, Vec<_>) = requests.into_iter().map(|request| (request.outcome, request.answer)).unzip();
-            match flush_with_retries(&store, organization, &outcomes).await {
-                Err(error) if outcomes.len() > 1 && !error.is_transient() => {
-                    for (outcome, answer) in outcomes.into_iter().zip(answers) {
-                        let flushed = flush_with_retries(&store, organization, &[outcome]).await;
-                        self::answer(vec![answer], flushed);
-                    }
+    }
+}
+
+/// The writer's task.
+struct Loop {
+    store: Postgres,
+    /// Its own door, which does not keep it open.
+    queue: mpsc::WeakSender<Request>,
+    claimer: Claimer,
+    changes: Arc<watch::Sender<u64>>,
+    /// Wishes that came to nothing so far.
+    parked: Vec<Waiting>,
+}
+
+/// What goes into one transaction.
+#[derive(Debug, Default)]
+struct Batch {
+    outcomes: Vec<Outcome>,
+    settling: Vec<oneshot::Sender<Answer<bool>>>,
+    claims: Vec<Waiting>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+struct Flushed {
+    /// Which outcomes were written, as ascending indexes.
+    held: Vec<usize>,
+    /// For each claim.
+    claimed: Vec<Claimed>,
+}
+
+impl Loop {
+    async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let mut arrived = Vec::new();
+        loop {
+            for _ in 0..COURTESIES {
+                tokio::task::yield_now().await;
+            }
+            let again_at = self.parked.iter().map(|waiting| waiting.again_at).min();
+            let received = match again_at {
+                Some(again_at) => tokio::time::timeout_at(again_at, requests.recv_many(&mut arrived, BATCH_MAX)).await.ok(),
+                None => Some(requests.recv_many(&mut arrived, BATCH_MAX).await),
+            };
+            if received == Some(0) {
+                return;
+            }
+            for (organization, batch) in self.sort(std::mem::take(&mut arrived)) {
+                self.write(organization, batch).await;
+            }
+        }
+    }
+
+    /// What arrived, by organization, with the wishes that may be fulfilled now.
+    fn sort(&mut self, arrived: Vec<Request>) -> BTreeMap<OrganizationId, Batch> {
+        let mut batches: BTreeMap<OrganizationId, Batch> = BTreeMap::new();
+        let mut look = false;
+        for request in arrived {
+            match request {
+                Request::Settle { organization, outcome, answer } => {
+                    let batch = batches.entry(organization).or_default();
+                    batch.outcomes.push(*outcome);
+                    batch.settling.push(answer);
                 }
-                flushed => answer(answers, flushed),
+                Request::Claim(waiting) => batches.entry(waiting.wish.organization).or_default().claims.push(waiting),
+                Request::Look => look = true,
             }
-            changes.send_modify(|count| *count += 1);
         }
+        let now = Instant::now();
+        for waiting in std::mem::take(&mut self.parked) {
+            let settled = batches.get(&waiting.wish.organization).is_some_and(|batch| batch.settles(waiting.wish.run));
+            if waiting.answer.is_closed() {
+                continue;
+            } else if look || settled || waiting.again_at <= now {
+                batches.entry(waiting.wish.organization).or_default().claims.push(waiting);
+            } else {
+                self.parked.push(waiting);
+            }
+        }
+        batches
+    }
+
+    async fn write(&mut self, organization: OrganizationId, batch: Batch) {
+        let Batch { outcomes, settling, claims } = batch;
+        let wishes: Vec<Wish> = claims.iter().map(|waiting| waiting.wish).collect();
+        let settled = !outcomes.is_empty();
+        match self.flush_with_retries(organization, &outcomes, &wishes).await {
+            Err(error) if outcomes.len() + wishes.len() > 1 && !error.is_transient() => {
+                for (outcome, answer) in outcomes.into_iter().zip(settling) {
+                    let flushed = self.flush_with_retries(organization, &[outcome], &[]).await;
+                    self.answer(vec![answer], Vec::new(), flushed);
+                }
+                for waiting in claims {
+                    let flushed = self.flush_with_retries(organization, &[], &[waiting.wish]).await;
+                    self.answer(Vec::new(), vec![waiting], flushed);
+                }
+            }
+            flushed => self.answer(settling, claims, flushed),
+        }
+        if settled {
+            self.changes.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// An answer to a settlement that nobody waits for any more is dropped: the outcome is committed all the same.
+    fn answer(&mut self, settling: Vec<oneshot::Sender<Answer<bool>>>, claims: Vec<Waiting>, flushed: Result<Flushed, StoreError>) {
+        match flushed {
+            Ok(Flushed { held, claimed }) => {
+                for (index, answer) in settling.into_iter().enumerate() {
+                    drop(answer.send(Ok(held.binary_search(&index).is_ok())));
+                }
+                for (waiting, claimed) in claims.into_iter().zip(claimed) {
+                    self.hand_out(waiting, claimed);
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for answer in settling {
+                    drop(answer.send(Err(Arc::clone(&error))));
+                }
+                for waiting in claims {
+                    drop(waiting.answer.send(Err(Arc::clone(&error))));
+                }
+            }
+        }
+    }
+
+    fn hand_out(&mut self, waiting: Waiting, claimed: Claimed) {
+        let wait = claimed.outlook.and_then(|outlook| outlook.wait());
+        match wait {
+            Some(wait) if waiting.wish.patient && claimed.units.is_empty() => {
+                self.parked.push(Waiting { again_at: Instant::now() + wait.min(LOOK_EVERY), ..waiting });
+            }
+            _ => {
+                let organization = waiting.wish.organization;
+                if let Err(Ok(unwanted)) = waiting.answer.send(Ok(claimed))
+                    && let Some(queue) = self.queue.upgrade()
+                {
+                    give_back(&queue, organization, &unwanted.units);
+                }
+            }
+        }
+    }
+
+    /// A commit whose answer was lost is repeated too: the second try finds the token settled, and reads that as its own work. Units that
+    /// the first one claimed are left to their lease.
+    async fn flush_with_retries(&self, organization: OrganizationId, outcomes: &[Outcome], wishes: &[Wish]) -> Result<Flushed, StoreError> {
+        let mut backoff = FLUSH_BACKOFF;
+        for _ in 1..FLUSH_TRIES {
+            match self.flush(organization, outcomes, wishes).await {
+                Err(error) if error.is_transient() => tracing::warn!(%error, "settling and claiming failed, trying again"),
+                other => return other,
+            }
+            tokio::time::sleep(backoff).await;
+            backoff *= 2;
+        }
+        self.flush(organization, outcomes, wishes).await
+    }
+
+    async fn flush(&self, organization: OrganizationId, outcomes: &[Outcome], wishes: &[Wish]) -> Result<Flushed, StoreError> {
+        let mut tx = self.store.tenant(organization).await?;
+        let mut held = Vec::new();
+        if !outcomes.is_empty() {
+            let runs: Vec<RunId> = outcomes.iter().map(|outcome| outcome.claim.run).collect();
+            settle::lock_runs(&mut tx, &runs).await?;
+            held = settle::settle(&mut tx, outcomes).await?;
+        }
+        let claimed = self.claim(&mut tx, wishes).await?;
+        tx.commit().await?;
+        Ok(Flushed { held, claimed })
+    }
+
+    /// One claim for all wishes of a run, shared out in the order in which they came. Runs in the order of their ids, for each may be locked.
+    async fn claim(&self, tx: &mut TenantTx, wishes: &[Wish]) -> Result<Vec<Claimed>, StoreError> {
+        let mut claimed: Vec<Claimed> = vec![Claimed::default(); wishes.len()];
+        let mut groups: BTreeMap<(RunId, bool), Vec<usize>> = BTreeMap::new();
+        for (index, wish) in wishes.iter().enumerate() {
+            groups.entry((wish.run, wish.dispatch == Dispatch::Waves)).or_default().push(index);
+        }
+        for ((run, _), indexes) in groups {
+            let max: u32 = indexes.iter().map(|index| wishes[*index].max).fold(0, u32::saturating_add);
+            let Claimer { worker, lease, limits } = &self.claimer;
+            let take = Take { worker: *worker, max, lease: *lease, dispatch: wishes[indexes[0]].dispatch, limits };
+            let mut units = units::claim(tx, run, take).await?.into_iter();
+            // One who got something needs no outlook before it comes back; others do, and whoever asked for more than there was.
+            let mut outlook = None;
+            for index in indexes {
+                let share = &mut claimed[index];
+                share.units.extend(units.by_ref().take(wishes[index].max as usize));
+                let short = share.units.len() < wishes[index].max as usize && !(wishes[index].patient && !share.units.is_empty());
+                if short && outlook.is_none() {
+                    outlook = Some(units::outlook(tx, run).await?);
+                }
+                share.outlook = outlook.filter(|_| short);
+            }
+        }
+        Ok(claimed)
     }
 }
 
-/// An answer that nobody waits for any more is dropped: the outcome is committed all the same.
-fn answer(answers: Vec<oneshot::Sender<Result<bool, Arc<StoreError>>>>, flushed: Result<Vec<usize>, StoreError>) {
-    match flushed {
-        Ok(held) => {
-            for (index, answer) in answers.into_iter().enumerate() {
-                drop(answer.send(Ok(held.binary_search(&index).is_ok())));
-            }
-        }
-        Err(error) => {
-            let error = Arc::new(error);
-            for answer in answers {
-                drop(answer.send(Err(Arc::clone(&error))));
-            }
-        }
+impl Batch {
+    fn settles(&self, run: RunId) -> bool {
+        self.outcomes.iter().any(|outcome| outcome.claim.run == run)
     }
-}
-
-/// A commit whose answer was lost is repeated too: the second try finds the token settled, and reads that as its own work.
-async fn flush_with_retries(store: &Postgres, organization: OrganizationId, outcomes: &[Outcome]) -> Result<Vec<usize>, StoreError> {
-    let mut backoff = FLUSH_BACKOFF;
-    for _ in 1..FLUSH_TRIES {
-        match flush(store, organization, outcomes).await {
-            Err(error) if error.is_transient() => tracing::warn!(%error, "settling failed, trying again"),
-            other => return other,
-        }
-        tokio::time::sleep(backoff).await;
-        backoff *= 2;
-    }
-    flush(store, organization, outcomes).await
-}
-
-async fn flush(store: &Postgres, organization: OrganizationId, outcomes: &[Outcome]) -> Result<Vec<usize>, StoreError> {
-    let mut tx = store.tenant(organization).await?;
-    let runs: Vec<RunId> = outcomes.iter().map(|outcome| outcome.claim.run).collect();
-    settle::lock_runs(&mut tx, &runs).await?;
-    let held = settle::settle(&mut tx, outcomes).await?;
-    tx.commit().await?;
-    Ok(held)
 }

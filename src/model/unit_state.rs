@@ -130,7 +130,7 @@ impl UnitState {
             (S::Pending, E::DependencyFailed) => S::Blocked,
             (S::Blocked | S::Ready | S::Running | S::Succeeded | S::Cached | S::Failed | S::Waiting, E::DependencyReopened) => S::Pending,
             (S::Ready, E::Claim) => S::Running,
-            (S::Ready, E::CacheHit) => S::Cached,
+            (S::Running, E::CacheHit) => S::Cached,
             (S::Running, E::Succeed) | (S::Waiting, E::HandIn) => S::Succeeded,
             (S::Running, E::Fail) | (S::Waiting, E::Reject) => S::Failed,
             (S::Ready | S::Running, E::Wait) => S::Waiting,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::RENEWALS_PER_LEASE;
 use super::unit::{self, Shared};
-use super::{POLL_EVERY, RENEWALS_PER_LEASE};
 use crate::engine::{Claim, Dispatch};
 use crate::pipeline::PipelineError;
 
@@ -32,35 +32,39 @@ async fn dispatch(shared: &Arc<Shared>, held: &Held, performing: &mut JoinSet<Re
     let mut shared = Arc::clone(shared);
     let run = shared.run.clone();
     let order = if run.submission.options.strict_waves { Dispatch::Waves } else { Dispatch::Readiness };
-    let mut changes = run.engine.changes();
+    let claim = |room: usize| {
+        let room = u32::try_from(room).unwrap_or(u32::MAX);
+        Box::pin(run.engine.claim_next(run.organization, run.id, room, order))
+    };
+    let mut claiming = None;
     loop {
         run.check_stop()?;
-        changes.mark_unchanged();
         let room = run.config.concurrency.saturating_sub(performing.len());
-        let mut wait = POLL_EVERY;
-        if room > 0 {
-            let room = u32::try_from(room).unwrap_or(u32::MAX);
-            let claimed = run.engine.claim(run.organization, run.id, room, order).await?;
-            if claimed.units.iter().any(|unit| unit.plan != shared.plan_id) {
-                shared = Arc::new(shared.replanned().await?);
-            }
-            for unit in claimed.units {
-                let stop = CancellationToken::new();
-                lock(held).insert(key(&unit.claim), (unit.claim, stop.clone()));
-                performing.spawn(perform(Arc::clone(&shared), Arc::clone(held), unit, stop));
-            }
-            if let Some(outlook) = claimed.outlook {
-                if performing.is_empty() && outlook.running == 0 && outlook.held_up == 0 && outlook.next_due.is_none() {
-                    return Ok(());
-                }
-                wait = outlook.next_due.map_or(POLL_EVERY, |due| due.clamp(Duration::from_millis(1), POLL_EVERY));
-            }
+        if room > 0 && claiming.is_none() {
+            claiming = Some(claim(room));
         }
         tokio::select! {
+            claimed = async { claiming.as_mut().expect("there is one").await }, if claiming.is_some() => {
+                claiming = None;
+                let units = claimed?;
+                if units.is_empty() {
+                    // Nothing is left to wait for: what was performed here is settled.
+                    while let Some(ended) = performing.join_next().await {
+                        joined(ended)?;
+                    }
+                    return Ok(());
+                }
+                if units.iter().any(|unit| unit.plan != shared.plan_id) {
+                    shared = Arc::new(shared.replanned().await?);
+                }
+                for unit in units {
+                    let stop = CancellationToken::new();
+                    lock(held).insert(key(&unit.claim), (unit.claim, stop.clone()));
+                    performing.spawn(perform(Arc::clone(&shared), Arc::clone(held), unit, stop));
+                }
+            }
             Some(ended) = performing.join_next() => joined(ended)?,
-            _ = changes.changed() => {}
             () = run.stop.cancelled() => {}
-            () = tokio::time::sleep(wait) => {}
         }
     }
 }

@@ -5,6 +5,7 @@
 -- Returns: ordinal, id, key, token, attempt, escalation, plan_id; in the order of dispatch.
 -- Barriers: only the earliest wave in which something is ready or running. What is pending in an earlier one can only wait for somebody's
 -- help: its dependencies lie in earlier waves still, and none of those is ready or running. So it holds up nothing.
+-- Whoever changes a unit locks it before its place in the queue; a claim comes the other way and therefore waits for neither.
 -- What was picked is looked up by its key, an array of them at once: a join would be planned for a handful of rows while the tables are
 -- new, and compare each with each.
 with busy as (
@@ -24,20 +25,18 @@ waves as (
     group by wave
 ),
 open as (
-    select ordinal, rank, ready_at, wave, agent_kind
-    from run_tasks
+    select ordinal, turn, ready_at, wave, agent_kind
+    from ready_units
     where organization_id = $1
       and run_id = $2
-      and state = 'ready'
-      and not gate
-      and (not_before is null or not_before <= now())
+      and ready_at <= now()
 ),
 admitted as (
     select fits.ordinal
     from (
-        select placed.ordinal, placed.wave, row_number() over (partition by placed.wave order by rank desc, ready_at, ordinal) as place
+        select placed.ordinal, placed.wave, row_number() over (partition by placed.wave order by turn, ready_at, ordinal) as place
         from (
-            select open.*, row_number() over (partition by agent_kind order by rank desc, ready_at, ordinal) as place
+            select open.*, row_number() over (partition by agent_kind order by turn, ready_at, ordinal) as place
             from open
         ) placed
         left join kinds on kinds.kind = placed.agent_kind
@@ -48,20 +47,21 @@ admitted as (
 ),
 picked as (
     select ordinal
-    from run_tasks
+    from ready_units
     where organization_id = $1
       and run_id = $2
-      and state = 'ready'
-      and not gate
-      and (not_before is null or not_before <= now())
+      and ready_at <= now()
       and exists (select from runs where organization_id = $1 and id = $2 and state = 'running')
       and (not $6 or wave is not distinct from (
           select min(wave)
-          from run_tasks
-          where organization_id = $1 and run_id = $2 and state in ('ready', 'running') and not gate
+          from (
+              select wave from ready_units where organization_id = $1 and run_id = $2
+              union all
+              select wave from unit_leases where organization_id = $1 and run_id = $2
+          ) begun
       ))
       and (not $12 or ordinal in (select ordinal from admitted))
-    order by rank desc, ready_at, ordinal
+    order by turn, ready_at, ordinal
     limit greatest(0, least(
         $3,
         case when $7::integer is not null then $7 - (select coalesce(sum(running), 0) from busy where run_id = $2) end,
@@ -69,12 +69,28 @@ picked as (
     ))::bigint
     for update skip locked
 ),
+held as materialized (
+    select ctid as place_in_table, rank, ready_at, ordinal
+    from run_tasks
+    where organization_id = $1
+      and run_id = $2
+      and ordinal = any (array(select ordinal from picked))
+      and state = 'ready'
+    for update skip locked
+),
+taken as (
+    delete from ready_units q
+    using held
+    where q.organization_id = $1
+      and q.run_id = $2
+      and q.turn = -held.rank
+      and q.ready_at = held.ready_at
+      and q.ordinal = held.ordinal
+),
 claimed as (
     update run_tasks t
     set state = 'running', token = t.token + 1, not_before = null
-    where t.organization_id = $1
-      and t.run_id = $2
-      and t.ordinal = any (array(select ordinal from picked))
+    where t.ctid = any (array(select place_in_table from held))
     returning t.ordinal, t.id, t.key, t.token, t.attempt, t.escalation, t.rank, t.wave, t.agent_kind
 ),
 leased as (

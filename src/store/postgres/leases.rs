@@ -146,8 +146,7 @@ pub async fn runs_with_open_units(tx: &mut SystemTx, worker: WorkerId, host: &st
     let query = "select r.organization_id, r.id, l.host is not distinct from $2 from runs r \
                  join run_leases l on l.organization_id = r.organization_id and l.run_id = r.id \
                  where r.state = 'running' and l.owner <> $1 and l.expires_at > now() and exists ( \
-                     select from run_tasks t where t.organization_id = r.organization_id and t.run_id = r.id and t.state = 'ready' \
-                     and not t.gate and coalesce(t.not_before <= now(), true)) \
+                     select from ready_units q where q.organization_id = r.organization_id and q.run_id = r.id and q.ready_at <= now()) \
                  and (l.host is not distinct from $2 or not exists ( \
                      select from runs o join run_phases p on p.organization_id = o.organization_id and p.run_id = o.id \
                      where o.organization_id = r.organization_id and o.output_dir = r.output_dir and o.id <> r.id \

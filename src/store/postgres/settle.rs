@@ -83,7 +83,7 @@ async fn write(tx: &mut TenantTx, outcomes: &[Outcome]) -> Result<Vec<usize>, St
         .bind(outcomes.iter().map(|outcome| outcome.claim.run.0).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|outcome| ordinal(outcome.claim.ordinal)).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|outcome| outcome.claim.token).collect::<Vec<_>>())
-        .bind(outcomes.iter().map(|outcome| first_state(outcome.state).as_str()).collect::<Vec<_>>())
+        .bind(outcomes.iter().map(|outcome| outcome.state.as_str()).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|outcome| i32::from(outcome.counts)).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|outcome| outcome.retry_secs).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|outcome| outcome.attempt.0).collect::<Vec<_>>())
@@ -102,33 +102,16 @@ async fn write(tx: &mut TenantTx, outcomes: &[Outcome]) -> Result<Vec<usize>, St
     let of_state = |state: UnitState| -> Vec<Place> {
         held.iter().map(|index| &outcomes[*index]).filter(|outcome| outcome.state == state).map(place).collect()
     };
-    let cached = of_state(UnitState::Cached);
-    mark_cached(tx, &cached).await?;
     let files = held.iter().flat_map(|index| outcomes[*index].artifacts.iter().map(|file| (outcomes[*index].attempt, file)));
     artifacts::store(tx, &files.collect::<Vec<_>>()).await?;
-    let done = [of_state(UnitState::Succeeded), cached].concat();
+    let done = [of_state(UnitState::Succeeded), of_state(UnitState::Cached)].concat();
     advance(tx, done).await?;
     block(tx, &of_state(UnitState::Failed)).await?;
     Ok(held)
 }
 
-/// A cache hit is decided by whoever claimed the unit, and the chart knows it from `ready` only: it is given back and then cached.
-fn first_state(state: UnitState) -> UnitState {
-    if state == UnitState::Cached { UnitState::Ready } else { state }
-}
-
 fn place(outcome: &Outcome) -> Place {
     (outcome.claim.run.0, ordinal(outcome.claim.ordinal))
-}
-
-async fn mark_cached(tx: &mut TenantTx, places: &[Place]) -> Result<(), StoreError> {
-    if places.is_empty() {
-        return Ok(());
-    }
-    let update = "update run_tasks t set state = 'cached' from unnest($2::uuid[], $3::integer[]) as given (run_id, ordinal) \
-                  where t.organization_id = $1 and t.run_id = given.run_id and t.ordinal = given.ordinal and t.state = 'ready'";
-    bind_places(sqlx::query(update), tx, places).execute(&mut **tx).await?;
-    Ok(())
 }
 
 /// Counts the finished dependencies off those that wait for them, until no more gate passes. Whatever waits for nothing is ready.

@@ -9,7 +9,7 @@ with given as (
         $2::uuid[], $3::integer[], $4::bigint[], $5::text[], $6::integer[], $7::float8[], $8::uuid[], $9::text[], $10::text[],
         $11::text[], $12::text[], $13::text[], $14::uuid[], $15::jsonb[], $16::text[], $17::smallint[]
     ) with ordinality as given (
-        run_id, ordinal, token, first_state, counts, retry_secs, attempt_id, outcome, error_class,
+        run_id, ordinal, token, next_state, counts, retry_secs, attempt_id, outcome, error_class,
         error, agent, input_hash, reused, checks, log, escalation, place
     )
 ),
@@ -37,7 +37,7 @@ held as materialized (
 ),
 settled as (
     update run_tasks t
-    set state = held.first_state,
+    set state = held.next_state,
         attempt = case when held.escalation is null then t.attempt + held.counts else 0 end,
         escalation = coalesce(held.escalation, t.escalation),
         not_before = now() + make_interval(secs => held.retry_secs)

@@ -61,11 +61,15 @@ pub(crate) struct UnitFacts {
     pub lost: i32,
     /// True when somebody holds it with its present token.
     pub leased: bool,
+    /// How often it stands in the queue of what may be claimed.
+    pub queued: i64,
 }
 
 /// All units and gates of a run, and its history: place, token and outcome of each try.
 pub(crate) async fn unit_facts(store: &Postgres, run: RunId) -> (Vec<UnitFacts>, Vec<(i32, i64, String)>) {
-    let units = "select t.state, t.pending, t.token, t.attempt, t.escalation, t.lost_leases as lost, l.token is not null as leased \
+    let units = "select t.state, t.pending, t.token, t.attempt, t.escalation, t.lost_leases as lost, l.token is not null as leased, \
+                 (select count(*) from ready_units q where q.run_id = t.run_id and q.ordinal = t.ordinal and q.ready_at is not distinct from t.ready_at \
+                     and q.turn = -t.rank and q.wave is not distinct from t.wave) as queued \
                  from run_tasks t left join unit_leases l on l.run_id = t.run_id and l.ordinal = t.ordinal and l.token = t.token \
                  where t.run_id = $1 order by t.ordinal";
     let history = "select t.ordinal, a.token, a.outcome from task_attempts a join run_tasks t on t.id = a.unit_id \
@@ -79,7 +83,10 @@ pub(crate) async fn unit_facts(store: &Postgres, run: RunId) -> (Vec<UnitFacts>,
 /// Moves the database's clock past every wait before a retry.
 pub(crate) async fn make_retries_due(store: &Postgres) {
     let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
-    sqlx::query("update run_tasks set not_before = now() where not_before is not null").execute(&mut *tx).await.unwrap();
+    sqlx::query("update run_tasks set not_before = now(), ready_at = now() where state = 'ready' and not_before is not null")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -98,6 +105,10 @@ pub(crate) async fn wrong_counters(store: &Postgres) -> Vec<String> {
                  where t.pending <> coalesce(c.pending, 0) \
                  or (t.state = 'pending' and t.pending = 0) \
                  or (t.state = 'running') <> (l.token is not null) \
+                 or (t.state = 'ready' and not t.gate)::integer \
+                     <> (select count(*) from ready_units q where q.run_id = t.run_id and q.ordinal = t.ordinal) \
+                 or (t.state = 'ready' and not t.gate) <> exists (select from ready_units q where q.run_id = t.run_id and q.ordinal = t.ordinal \
+                     and q.turn = -t.rank and q.ready_at = t.ready_at and q.wave is not distinct from t.wave and q.agent_kind = t.agent_kind) \
                  or (t.state in ('pending', 'blocked') and (t.state = 'blocked') <> (coalesce(c.failed, 0) > 0)) \
                  order by t.ordinal";
     let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();

@@ -77,6 +77,13 @@ pub struct Outlook {
     pub next_due: Option<Duration>,
 }
 
+impl Outlook {
+    /// How long to wait before something may be ready without anybody's help; none when nothing can be.
+    pub fn wait(&self) -> Option<Duration> {
+        if self.running > 0 || self.held_up > 0 { Some(self.next_due.unwrap_or(Duration::MAX)) } else { self.next_due }
+    }
+}
+
 /// A unit as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitRow {
@@ -180,11 +187,11 @@ pub async fn claim(tx: &mut TenantTx, run: RunId, take: Take<'_>) -> Result<Vec<
 
 /// What a claimer that got too little can wait for.
 pub async fn outlook(tx: &mut TenantTx, run: RunId) -> Result<Outlook, StoreError> {
-    let query = "select count(*) filter (where state = 'running'), \
-                 count(*) filter (where state = 'ready' and coalesce(not_before <= now(), true) \
+    let query = "select (select count(*) from unit_leases where organization_id = $1 and run_id = $2), \
+                 count(*) filter (where ready_at <= now() \
                      and exists (select from runs where organization_id = $1 and id = $2 and state = 'running')), \
-                 extract(epoch from min(greatest(not_before, now())) filter (where state = 'ready' and not_before > now()) - now())::float8 \
-                 from run_tasks where organization_id = $1 and run_id = $2 and state in ('ready', 'running') and not gate";
+                 extract(epoch from min(ready_at) filter (where ready_at > now()) - now())::float8 \
+                 from ready_units where organization_id = $1 and run_id = $2";
     let row = sqlx::query(query).bind(tx.organization().0).bind(run.0).fetch_one(&mut **tx).await?;
     let count = |index: usize| Ok::<_, StoreError>(usize::try_from(row.try_get::<i64, _>(index)?).unwrap_or_default());
     let due_secs: Option<f64> = row.try_get(2)?;
