@@ -24,8 +24,9 @@ const BATCH_MAX: usize = 1_000;
 const QUEUE_MAX: usize = 4_000;
 /// How often the writer lets others go first before it begins a flush: what is about to arrive comes along.
 const COURTESIES: usize = 3;
-/// How often a wish is tried again of itself: other processes settle units too.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+/// When a wish is first tried again of itself, for other processes settle units too; the wait doubles up to the second one.
+const LOOK_AFTER: std::time::Duration = std::time::Duration::from_millis(5);
+const LOOK_AFTER_MAX: std::time::Duration = std::time::Duration::from_millis(500);
 /// Tries at a flush that met a transient failure, such as a server that restarts.
 const FLUSH_TRIES: u32 = 5;
 /// The wait before the second try; it doubles with each.
@@ -75,6 +76,8 @@ struct Waiting {
     answer: oneshot::Sender<Answer<Claimed>>,
     /// When it is tried again, whatever happens: a retry is due, or other processes may have changed something.
     again_at: Instant,
+    /// How often it was tried.
+    tries: u32,
 }
 
 type Answer<T> = Result<T, Arc<StoreError>>;
@@ -102,7 +105,7 @@ impl Writer {
     /// Asks for units. What was claimed for somebody who has stopped waiting is given back.
     pub(super) async fn claim(&self, wish: Wish) -> Result<Receipt, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Request::Claim(Waiting { wish, answer, again_at: Instant::now() })).await.map_err(|_| stopped())?;
+        self.queue.send(Request::Claim(Waiting { wish, answer, again_at: Instant::now(), tries: 0 })).await.map_err(|_| stopped())?;
         Ok(Receipt { organization: wish.organization, answered, queue: self.queue.clone() })
     }
 }
@@ -272,7 +275,8 @@ impl Loop {
         let wait = claimed.outlook.and_then(|outlook| outlook.wait());
         match wait {
             Some(wait) if waiting.wish.patient && claimed.units.is_empty() => {
-                self.parked.push(Waiting { again_at: Instant::now() + wait.min(LOOK_EVERY), ..waiting });
+                let look = LOOK_AFTER.saturating_mul(2_u32.saturating_pow(waiting.tries)).min(LOOK_AFTER_MAX);
+                self.parked.push(Waiting { again_at: Instant::now() + wait.min(look), tries: waiting.tries + 1, ..waiting });
             }
             _ => {
                 let organization = waiting.wish.organization;
