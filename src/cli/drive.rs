@@ -114,7 +114,7 @@ fn event(run: RunId, kind: EventKind) -> Event {
 }
 
 /// The exit code of a run that stands so.
-fn code(state: RunState) -> ExitCode {
+pub(super) fn code(state: RunState) -> ExitCode {
     match state {
         RunState::Succeeded => ExitCode::SUCCESS,
         RunState::Partial | RunState::Failed | RunState::Superseded => ExitCode::from(UNFINISHED),

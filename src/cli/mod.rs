@@ -35,6 +35,7 @@ mod signals;
 mod status;
 mod undo;
 mod verify;
+mod watch;
 mod why;
 mod worker;
 

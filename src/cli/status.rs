@@ -6,6 +6,7 @@ use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
 use super::output::say;
+use super::watch::Watch;
 use super::{Failure, Global, output, select};
 use crate::app;
 use crate::engine::{Engine, EngineOptions, RunSnapshot};
@@ -24,6 +25,12 @@ pub struct StatusArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Follow the run, by default the newest one, until it has ended: a view on a terminal, elsewhere a line for each change
+    #[arg(long)]
+    watch: bool,
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, requires = "watch", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    interval: u64,
 }
 
 /// Runs the command.
@@ -31,6 +38,14 @@ pub async fn run(args: StatusArgs, global: &Global) -> anyhow::Result<ExitCode> 
     let config = global.config(Vec::new())?;
     let postgres = app::connect(&config).await.map_err(|error| Failure::database(&error))?;
     let actor = Actor::local(&config.user);
+    if args.watch {
+        let engine = Engine::new(postgres.clone(), app::engine_options(&config.scheduling));
+        let interval = std::time::Duration::from_secs(args.interval);
+        let watch = Watch { postgres: &postgres, engine: &engine, actor: &actor, interval, json: args.json };
+        let followed = watch.follow(args.run.as_deref()).await;
+        postgres.close().await.map_err(|error| Failure::database(&error))?;
+        return followed;
+    }
     let shown = match &args.run {
         None => list(&postgres, &actor, args.json).await,
         Some(text) => one(&postgres, &actor, text, args.json).await,

@@ -61,6 +61,7 @@ impl Engine {
             runs::transition(&mut tx, run, event, "").await?;
         }
         tx.commit().await?;
+        metrics::counter!("specwave_leases_lost_total").increment(lost as u64);
         self.changed();
         Ok(Drive::Taken { guard: RunGuard { organization, run, token }, lost })
     }

@@ -35,7 +35,10 @@ impl Engine {
             let actor = Actor { organization, name: SWEEP.to_owned() };
             let secs = self.options.stuck_after.as_secs();
             match acts::reset(&mut tx, &actor, run, &format!("no progress for {secs} s")).await {
-                Ok(_) => swept.stuck += 1,
+                Ok(units) => {
+                    swept.stuck += 1;
+                    metrics::counter!("specwave_leases_lost_total").increment(units as u64);
+                }
                 // It ended meanwhile.
                 Err(EngineError::WrongState { .. }) => continue,
                 Err(error) => return Err(error),
@@ -55,6 +58,7 @@ impl Engine {
         settle::lock_runs(&mut tx, &[run]).await?;
         let units = reopen::release_lost(&mut tx, run, reopen::Lost::Expired).await?;
         tx.commit().await?;
+        metrics::counter!("specwave_leases_lost_total").increment(units as u64);
         Ok(units)
     }
 }

@@ -305,6 +305,7 @@ impl Loop {
     }
 
     async fn flush(&self, organization: OrganizationId, outcomes: &[Outcome], wishes: &[Wish]) -> Result<Flushed, StoreError> {
+        let begun = Instant::now();
         let mut tx = self.store.tenant(organization).await?;
         let mut held = Vec::new();
         if !outcomes.is_empty() {
@@ -314,7 +315,9 @@ impl Loop {
         }
         let claimed = self.claim(&mut tx, wishes).await?;
         tx.commit().await?;
-        Ok(Flushed { held, claimed })
+        let flushed = Flushed { held, claimed };
+        flushed.count(outcomes, begun);
+        Ok(flushed)
     }
 
     /// One claim for all wishes of a run, shared out in the order in which they came. Runs in the order of their ids, for each may be locked.
@@ -342,6 +345,25 @@ impl Loop {
             }
         }
         Ok(claimed)
+    }
+}
+
+impl Flushed {
+    /// Counts it for whoever watches the process.
+    fn count(&self, outcomes: &[Outcome], begun: Instant) {
+        metrics::counter!("specwave_commits_total").increment(1);
+        let claimed: usize = self.claimed.iter().map(|claimed| claimed.units.len()).sum();
+        metrics::counter!("specwave_units_claimed_total").increment(claimed as u64);
+        if outcomes.is_empty() {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "at most as many as fit into a batch")]
+        metrics::histogram!("specwave_settle_batch_units").record(outcomes.len() as f64);
+        metrics::histogram!("specwave_settle_seconds").record(begun.elapsed().as_secs_f64());
+        metrics::counter!("specwave_settlements_late_total").increment((outcomes.len() - self.held.len()) as u64);
+        for index in &self.held {
+            metrics::counter!("specwave_settlements_total", "state" => outcomes[*index].state.as_str()).increment(1);
+        }
     }
 }
 

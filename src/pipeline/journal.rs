@@ -4,6 +4,7 @@ use std::future::Future;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 use super::{PipelineError, Run};
 use crate::model::{EventKind, Phase};
@@ -39,7 +40,8 @@ where
         return Ok(done.value);
     }
     begin(run, phase, round).await?;
-    match work.await {
+    let span = tracing::info_span!("phase", phase = phase.as_str(), round);
+    match work.instrument(span).await {
         Ok(done) => {
             let output = serde_json::to_value(&done).map_err(|source| PipelineError::Journal { phase, source })?;
             run.succeed_phase(phase, round, &output).await?;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{planned, prior, shared, units};
 use crate::generate::Prior;
@@ -16,5 +17,6 @@ pub async fn help(run: &Run, same_host: bool) -> Result<(), PipelineError> {
     let prior = if same_host { prior(run).await? } else { Prior::default() };
     let shared = Arc::new(shared(run, planned, prior).await?);
     // What is asked to stop here stays the driver's: nothing is lost but this hand.
-    units::work(&shared, &CancellationToken::new()).await
+    let span = tracing::info_span!("run", run = %run.id, helping = true);
+    units::work(&shared, &CancellationToken::new()).instrument(span).await
 }

@@ -23,11 +23,12 @@ use std::time::Duration;
 pub use helping::help;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::engine::EngineError;
 use crate::exec::output;
 use crate::generate::Prior;
-use crate::model::{EventKind, RunEvent, RunState};
+use crate::model::{EventKind, Phase, RunEvent, RunState};
 use crate::pipeline::{self, Parked, PipelineError, Run, Step, planning};
 use inputs::Inputs;
 use outages::Outages;
@@ -48,7 +49,7 @@ pub async fn drive(run: &Run, slot: &Slot) -> Result<RunState, PipelineError> {
     let lost = CancellationToken::new();
     let outages = Arc::new(Outages::watch());
     let renewal = renew(run.clone(), lost.clone(), Arc::clone(&outages));
-    let outcome = ride_out(run, slot, &lost).await;
+    let outcome = ride_out(run, slot, &lost).instrument(tracing::info_span!("run", run = %run.id)).await;
     renewal.abort();
     if let Err(error) = outages.note(run).await {
         tracing::warn!(%error, "what the run had to do without could not be written down");
@@ -98,7 +99,7 @@ async fn advance_to_end(run: &Run, slot: &Slot, lost: &CancellationToken) -> Res
                 let Parked { document, plan_id, plan } = *parked;
                 let shared = Arc::new(shared(run, Planned { document, plan_id, plan }, prior(run).await?).await?);
                 slot.leave();
-                let worked = units::work(&shared, lost).await;
+                let worked = units::work(&shared, lost).instrument(tracing::info_span!("phase", phase = Phase::Execute.as_str())).await;
                 slot.enter().await;
                 worked?;
                 // Called off, paused or taken over meanwhile: what comes next is not this process's to do.

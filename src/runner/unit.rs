@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::POLL_EVERY;
 use super::contexts;
@@ -102,6 +104,12 @@ impl Attempt {
 
 /// Performs a claimed unit and settles it. Errors are the database's; everything else is a settlement.
 pub async fn perform(shared: &Shared, claimed: ClaimedUnit, stop: &CancellationToken) -> Result<(), PipelineError> {
+    let Claim { token, attempt, .. } = claimed.claim;
+    let span = tracing::info_span!("attempt", token, attempt, agent = Empty, outcome = Empty);
+    try_once(shared, claimed, stop).instrument(span).await
+}
+
+async fn try_once(shared: &Shared, claimed: ClaimedUnit, stop: &CancellationToken) -> Result<(), PipelineError> {
     let started = Instant::now();
     let unit = &shared.plan.tasks[claimed.claim.ordinal];
     tell(shared, unit, UnitState::Running, None, None, None).await;
@@ -161,6 +169,7 @@ async fn settle(shared: &Shared, unit: &Task, claimed: ClaimedUnit, attempt: Att
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let reason = reason(&attempt.result);
     let agent = Some(attempt.agent.clone()).filter(|agent| !agent.is_empty());
+    tracing::Span::current().record("agent", attempt.agent.as_str());
     let settlement = Settlement {
         claim: claimed.claim,
         result: attempt.result,
@@ -170,7 +179,11 @@ async fn settle(shared: &Shared, unit: &Task, claimed: ClaimedUnit, attempt: Att
         log: attempt.log,
     };
     match shared.run.engine.settle(shared.run.organization, settlement).await? {
-        Settled::Now(state) => tell(shared, unit, state, agent, Some(duration_ms), reason).await,
+        Settled::Now(state) => {
+            tracing::Span::current().record("outcome", state.as_str());
+            tracing::debug!(duration_ms, "settled");
+            tell(shared, unit, state, agent, Some(duration_ms), reason).await;
+        }
         Settled::Late => {
             let message = format!("{}: the result came after its lease was lost and changed nothing", unit.key);
             shared.run.events.send(EventKind::Warning { message }).await;

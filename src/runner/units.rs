@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::RENEWALS_PER_LEASE;
 use super::unit::{self, Shared};
@@ -60,7 +61,8 @@ async fn dispatch(shared: &Arc<Shared>, held: &Held, performing: &mut JoinSet<Re
                 for unit in units {
                     let stop = CancellationToken::new();
                     lock(held).insert(key(&unit.claim), (unit.claim, stop.clone()));
-                    performing.spawn(perform(Arc::clone(&shared), Arc::clone(held), unit, stop));
+                    let span = tracing::info_span!("unit", unit = unit.key);
+                    performing.spawn(perform(Arc::clone(&shared), Arc::clone(held), unit, stop).instrument(span));
                 }
             }
             Some(ended) = performing.join_next() => joined(ended)?,

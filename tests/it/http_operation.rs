@@ -23,6 +23,9 @@ async fn health_metrics_and_document_are_served() {
     line("specwave_http_request_seconds_bucket{method=\"GET\",route=\"/health/live\",le=\"0.025\"}");
     line("specwave_runs{state=\"queued\"}");
     line("specwave_runs_driven");
+    line("specwave_units_ready");
+    line("specwave_units_ready_oldest_seconds");
+    line("specwave_units_running");
     line("specwave_http_streams");
     assert!(!metrics.text.contains("01900000"), "no id is a label");
 }

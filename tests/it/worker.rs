@@ -45,10 +45,6 @@ fn say(installation: &Installation, arguments: &[&str]) -> (Option<i32>, String)
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-fn state(installation: &Installation, run: &str) -> String {
-    json(installation, &["status", run, "--json"])["run"]["state"].as_str().unwrap().to_owned()
-}
-
 #[test]
 fn a_worker_finishes_what_a_killed_run_began_and_workers_share_units() {
     let (installation, scratch) = (Installation::own(), TempDir::new().unwrap());
@@ -58,8 +54,13 @@ fn a_worker_finishes_what_a_killed_run_began_and_workers_share_units() {
     killed.until_built(2);
     killed.signal(rustix::process::Signal::KILL);
     killed.end();
+    let mut watching = Running::start(installation.command(&["status", &run, "--watch", "--json"]));
+    watching.until("it is shown as running", |view| view["state"] == "running");
     let (first, second) = (Worker::start(&installation), Worker::start(&installation));
-    until("a worker has finished it", || state(&installation, &run) == "succeeded");
+    let watched = watching.end();
+    assert_eq!((watched.code, watched.events.last().map(|view| view["state"].clone())), (Some(0), Some("succeeded".into())));
+    let drivers: BTreeSet<_> = watched.events.iter().filter_map(|view| view["driver"].as_str()).collect();
+    assert!(!drivers.is_empty(), "a worker drove it: {:#?}", watched.events);
     assert!(scratch.path().join("out").exists());
 
     // A run with nothing to reuse: one worker drives it, the other one helps.
@@ -75,12 +76,30 @@ fn a_worker_finishes_what_a_killed_run_began_and_workers_share_units() {
     second.stop();
 }
 
+/// Run, phase, unit, attempt: the spans of what is logged when a unit is settled.
+fn every_attempt_stands_below_its_unit(log: &str) {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let settled: Vec<Value> = lines.filter(|line| line["fields"]["message"] == "settled").collect();
+    assert!(!settled.is_empty(), "something was settled: {log}");
+    for line in settled {
+        let spans = line["spans"].as_array().unwrap();
+        let names: Vec<&str> = spans.iter().map(|span| span["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["run", "phase", "unit", "attempt"], "{line:#}");
+        let fields = [&spans[0]["run"], &spans[1]["phase"], &spans[2]["unit"], &spans[3]["outcome"]];
+        assert!(fields.iter().all(|field| field.is_string()) && spans[3]["token"].is_number(), "{line:#}");
+    }
+}
+
 #[test]
 fn a_person_decides_about_units_and_runs() {
     let (installation, scratch) = (Installation::own(), TempDir::new().unwrap());
     let spec = file(scratch.path(), "steps.md", STEPS);
-    let ended = installation.run(&spec, &scratch.path().join("out"), "steps").end();
+    let logging = ["--log", "specwave=debug", "--log-json"];
+    let ended = installation.run_with(&spec, &scratch.path().join("out"), "steps", &logging).end();
     let run = ended.expect(3, "partial")["run"].as_str().unwrap().to_owned();
+    every_attempt_stands_below_its_unit(&ended.said);
+    let watched = Running::start(installation.command(&["status", "--watch", "--json"])).end();
+    assert_eq!((watched.code, watched.events.len()), (Some(3), 1), "it has ended: {:#?}", watched.events);
     let units = |wanted: &str| -> Vec<String> {
         let report = json(&installation, &["report", &run, "--json"]);
         let units = report["units"].as_array().unwrap().iter().filter(|unit| unit["state"] == wanted);

@@ -6,6 +6,7 @@ mod account;
 pub mod artifacts;
 pub mod attempts;
 pub mod audit;
+pub mod backlog;
 pub mod budgets;
 pub mod catalogue;
 pub mod degradations;
