@@ -63,8 +63,8 @@ begin
       and after.state is distinct from before.state
       and not (before.state = 'pending' and after.state = 'ready');
 
-    select coalesce(bool_or(before.state = 'ready'), false) into leaving from before;
-    select coalesce(bool_or(after.state = 'ready'), false) into coming from after;
+    select coalesce(bool_or(after.state = 'ready'), false), not coalesce(bool_and(after.state = 'running'), true) into coming, leaving from after;
+    leaving := leaving and exists (select from before where before.state = 'ready');
     if leaving then
         delete from ready_units q
         using before

@@ -22,8 +22,10 @@ use crate::store::postgres::{Postgres, StoreError, TenantTx};
 const BATCH_MAX: usize = 1_000;
 /// Requests that may wait; beyond it workers wait to hand theirs in.
 const QUEUE_MAX: usize = 4_000;
-/// How often the writer lets others go first before it begins a flush: what is about to arrive comes along.
-const COURTESIES: usize = 3;
+/// How often at most the writer lets others go first before it begins a flush: what is about to arrive comes along.
+const COURTESIES_MAX: usize = 64;
+/// After so many it goes on only while something keeps arriving.
+const COURTESIES_MIN: usize = 3;
 /// When a wish is first tried again of itself, for other processes settle units too; the wait doubles up to the second one.
 const LOOK_AFTER: std::time::Duration = std::time::Duration::from_millis(5);
 const LOOK_AFTER_MAX: std::time::Duration = std::time::Duration::from_millis(500);
@@ -180,9 +182,6 @@ impl Loop {
     async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         let mut arrived = Vec::new();
         loop {
-            for _ in 0..COURTESIES {
-                tokio::task::yield_now().await;
-            }
             let again_at = self.parked.iter().map(|waiting| waiting.again_at).min();
             let received = match again_at {
                 Some(again_at) => tokio::time::timeout_at(again_at, requests.recv_many(&mut arrived, BATCH_MAX)).await.ok(),
@@ -190,6 +189,16 @@ impl Loop {
             };
             if received == Some(0) {
                 return;
+            }
+            let (mut courtesies, mut known) = (0, 0);
+            while courtesies < COURTESIES_MAX && (courtesies < COURTESIES_MIN || requests.len() > known) {
+                (courtesies, known) = (courtesies + 1, requests.len());
+                tokio::task::yield_now().await;
+            }
+            while arrived.len() < BATCH_MAX
+                && let Ok(request) = requests.try_recv()
+            {
+                arrived.push(request);
             }
             for (organization, batch) in self.sort(std::mem::take(&mut arrived)) {
                 self.write(organization, batch).await;
