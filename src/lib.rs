@@ -4,6 +4,7 @@ pub mod model;
 
 pub mod config;
 pub mod dag;
+pub mod failpoint;
 pub mod redact;
 
 pub mod embed;

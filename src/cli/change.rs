@@ -11,8 +11,8 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Change the plan of a run under way: add, remove, order and redo units.
 ///
-/// FILE is JSON: {"add": [{"key", "title", "description", "after": [], "before": [], "priority", "effort", "files": []}], "remove": [keys],
-/// "depend": [{"task", "depends_on"}], "redo": [keys]}; every list may be left out. The run moves to the newer plan at once and as a whole:
+/// FILE is JSON: {"add": [{"key", "title", "description", "after": [], "before": [], "priority", "effort", "files": []}], "remove": [KEY, …],
+/// "depend": [{"task", "depends_on"}], "redo": [KEY, …]}; every list may be left out. The run moves to the newer plan at once and as a whole:
 /// units that nothing changed for keep their state, others are taken from their workers. A change that would make a cycle is refused.
 #[derive(Debug, clap::Args)]
 pub struct ChangeArgs {

@@ -1,6 +1,7 @@
 //! Sweeping: what workers left behind when they died. Reads the world anew each time, so it may run anywhere, twice, or late.
 
 use super::{Engine, EngineError, acts};
+use crate::failpoint;
 use crate::model::{Actor, OrganizationId, RunId};
 use crate::store::postgres::{leases, reopen, settle};
 
@@ -56,6 +57,7 @@ impl Engine {
     pub(super) async fn give_back(&self, organization: OrganizationId, run: RunId) -> Result<usize, EngineError> {
         let mut tx = self.store.tenant(organization).await?;
         settle::lock_runs(&mut tx, &[run]).await?;
+        failpoint::hit("lease.expired");
         let units = reopen::release_lost(&mut tx, run, reopen::Lost::Expired).await?;
         tx.commit().await?;
         metrics::counter!("specwave_leases_lost_total").increment(units as u64);

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::settle::released;
 use super::units::Claimed;
+use crate::failpoint;
 use crate::model::{Limits, OrganizationId, RunId, WorkerId};
 use crate::store::postgres::settle::{self, Outcome};
 use crate::store::postgres::units::{self, ClaimedUnit, Dispatch, Take};
@@ -323,7 +324,17 @@ impl Loop {
             held = settle::settle(&mut tx, outcomes).await?;
         }
         let claimed = self.claim(&mut tx, wishes).await?;
+        let handed_out = claimed.iter().any(|claimed| !claimed.units.is_empty());
+        if handed_out {
+            failpoint::hit("claim.before_commit");
+        }
         tx.commit().await?;
+        if handed_out {
+            failpoint::hit("claim.after_commit");
+        }
+        if !held.is_empty() {
+            failpoint::hit("settle.after_commit");
+        }
         let flushed = Flushed { held, claimed };
         flushed.count(outcomes, begun);
         Ok(flushed)

@@ -16,6 +16,7 @@ use crate::agents::{Agent, Assignment, Work, assign};
 use crate::engine::{Claim, ClaimedUnit, ErrorClass, Reserved, Settled, Settlement, UnitResult};
 use crate::exec::tree::{Tree, TreeFile, check_path};
 use crate::exec::workspace::Workspace;
+use crate::failpoint;
 use crate::generate::{GeneratedFile, Prior};
 use crate::model::budget::Amount;
 use crate::model::{CheckResult, Escalation, EventKind, Plan, PlanId, SpecDocument, SpendId, Task, UnitState, Verdict};
@@ -239,6 +240,7 @@ async fn generate(
     stop: &CancellationToken,
 ) -> Result<Attempt, PipelineError> {
     let work = Work { unit: unit.clone(), document: Arc::clone(&shared.document), prior: Arc::new(prior) };
+    failpoint::hit("unit.working");
     let files = match agent.perform(work).await {
         Ok(files) => files,
         Err(error) => return Ok(Attempt::failed(ErrorClass::Permanent, &error)),
@@ -255,6 +257,7 @@ async fn generate(
     }
     stop_unless(&checks, stop)?;
     store(shared, &tree).await?;
+    failpoint::hit("unit.after_effect");
     Ok(Attempt { checks, log, ..Attempt::of(UnitResult::Succeeded { artifacts: tree.artifacts() }) })
 }
 

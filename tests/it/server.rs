@@ -7,10 +7,14 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
 use crate::installation::Installation;
+
+/// What is committed need not survive a crash of the machine.
+const FAST: &str = "fsync = off\n";
 
 /// A server in a scratch folder, which ends with it.
 pub struct Server {
@@ -24,15 +28,21 @@ pub struct Server {
 impl Server {
     /// Makes a server with the role `specwave`, password `secret`, and its database; starts it.
     pub async fn start() -> Self {
-        Self::start_of(programs()).await
+        Self::start_with(FAST).await
+    }
+
+    /// The same with other settings, one line each, in place of those that make it fast.
+    pub async fn start_with(settings: &str) -> Self {
+        Self::start_of(programs(), settings).await
     }
 
     /// The same with the programs of this machine, which include those that dump and read.
     pub async fn start_with_clients() -> Self {
-        Self::start_of(below(Path::new("/usr/lib/postgresql"), "pg_dump").expect("scripts/stack installs PostgreSQL")).await
+        let programs = below(Path::new("/usr/lib/postgresql"), "pg_dump").expect("scripts/stack installs PostgreSQL");
+        Self::start_of(programs, FAST).await
     }
 
-    async fn start_of(bin: PathBuf) -> Self {
+    async fn start_of(bin: PathBuf, settings: &str) -> Self {
         let folder = TempDir::new().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let data = folder.path().join("data");
@@ -44,8 +54,7 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Self { folder, bin, port, account };
         server.run("initdb", &["--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync"]);
-        let settings =
-            format!("listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\nfsync = off\n", data.display());
+        let settings = format!("listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\n{settings}", data.display());
         fs::write(data.join("postgresql.auto.conf"), settings).unwrap();
         server.ctl("start", "fast");
         server.sql("postgres", "create role specwave login createrole password 'secret'").await;
@@ -86,11 +95,15 @@ impl Server {
         assert!(command.status().unwrap().success(), "{program} {arguments:?}");
     }
 
+    /// How to reach it as the superuser.
+    pub fn superuser(&self, database: &str) -> PgConnectOptions {
+        let options = PgConnectOptions::new_without_pgpass().username("postgres").database(database);
+        options.socket(self.folder.path().join("data")).port(self.port)
+    }
+
     /// Runs a statement as the superuser.
     pub async fn sql(&self, database: &str, statement: &str) {
-        let options = sqlx::postgres::PgConnectOptions::new_without_pgpass().username("postgres").database(database);
-        let options = options.socket(self.folder.path().join("data")).port(self.port);
-        let mut connection = PgConnection::connect_with(&options).await.unwrap();
+        let mut connection = PgConnection::connect_with(&self.superuser(database)).await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     }
@@ -114,12 +127,15 @@ impl Drop for Server {
     }
 }
 
-/// The programs that the shared installation fetched, or those of this machine.
+/// The programs that the shared installation has fetched, or those of this machine.
 fn programs() -> PathBuf {
     let shared = Installation::shared();
+    let kept = shared.data_dir().join("postgres/programs");
+    if let Some(programs) = below(&kept, "initdb") {
+        return programs;
+    }
     let status = shared.call(&["status"]);
     assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
-    let kept = shared.data_dir().join("postgres/programs");
     below(&kept, "initdb")
         .or_else(|| below(Path::new("/usr/lib/postgresql"), "initdb"))
         .expect("the shared installation has started a server with some programs")

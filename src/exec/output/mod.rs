@@ -242,6 +242,7 @@ impl Fuse {
     #[cfg(not(test))]
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the test version uses both")]
     fn step(&self) -> Result<(), OutputError> {
+        crate::failpoint::hit("deploy.between_renames");
         Ok(())
     }
 

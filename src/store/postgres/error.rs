@@ -148,8 +148,9 @@ impl StoreError {
     }
 }
 
-/// Codes of a server that is shutting down, starting up, out of connections, or gone.
-const UNAVAILABLE_CODES: [&str; 7] = ["57P01", "57P02", "57P03", "53300", "08000", "08003", "08006"];
+/// Codes of a server that is shutting down, starting up, out of connections, or gone, and of one that has ended a session which said nothing
+/// for too long.
+const UNAVAILABLE_CODES: [&str; 8] = ["57P01", "57P02", "57P03", "53300", "08000", "08003", "08006", "25P03"];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {

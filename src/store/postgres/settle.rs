@@ -105,6 +105,7 @@ async fn write(tx: &mut TenantTx, outcomes: &[Outcome]) -> Result<Vec<usize>, St
     let files = held.iter().flat_map(|index| outcomes[*index].artifacts.iter().map(|file| (outcomes[*index].attempt, file)));
     artifacts::store(tx, &files.collect::<Vec<_>>()).await?;
     let done = [of_state(UnitState::Succeeded), of_state(UnitState::Cached)].concat();
+    crate::failpoint::hit("advance.inside");
     advance(tx, done).await?;
     block(tx, &of_state(UnitState::Failed)).await?;
     Ok(held)

@@ -4,12 +4,17 @@
 //! owner's again, who under forced row-level security sees no row at all.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgConnection, Postgres as Database, Transaction};
 
 use super::roles::quoted;
 use super::{Postgres, StoreError};
 use crate::model::OrganizationId;
+
+/// A transaction that waits so long for its own process is ended by the server: the process is stopped, or its machine is gone, and others
+/// wait for what it has locked.
+const IDLE_MAX: Duration = Duration::from_secs(15);
 
 /// A transaction that sees the rows of one organization. The only way for application work.
 #[derive(Debug)]
@@ -27,15 +32,21 @@ pub struct SystemTx {
 impl Postgres {
     /// Begins the work of one organization.
     pub async fn tenant(&self, organization: OrganizationId) -> Result<TenantTx, StoreError> {
-        let statement = format!("begin; set local role {}; set local app.current_tenant = '{organization}'", quoted(&self.roles.app));
+        let begin = begin(&self.roles.app);
+        let statement = format!("{begin}; set local app.current_tenant = '{organization}'");
         Ok(TenantTx { inner: self.pool.begin_with(AssertSqlSafe(statement)).await?, organization })
     }
 
     /// Begins work that crosses organizations.
     pub async fn system(&self) -> Result<SystemTx, StoreError> {
-        let statement = format!("begin; set local role {}", quoted(&self.roles.system));
-        Ok(SystemTx { inner: self.pool.begin_with(AssertSqlSafe(statement)).await? })
+        Ok(SystemTx { inner: self.pool.begin_with(AssertSqlSafe(begin(&self.roles.system))).await? })
     }
+}
+
+/// Begins in that role, within its limits.
+fn begin(role: &str) -> String {
+    let (role, idle_ms) = (quoted(role), IDLE_MAX.as_millis());
+    format!("begin; set local role {role}; set local idle_in_transaction_session_timeout = {idle_ms}")
 }
 
 impl TenantTx {

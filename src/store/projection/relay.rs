@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::failpoint;
 use crate::store::postgres::outbox::{self, OutboxRow, Position, Read};
 use crate::store::postgres::turn::Turn;
 use crate::store::postgres::{Postgres, StoreError};
@@ -189,6 +190,7 @@ async fn next(postgres: &Postgres, target: &impl Target) -> Result<Step, TargetE
 async fn take_in(postgres: &Postgres, target: &impl Target, changes: &[OutboxRow]) -> Result<usize, TargetError> {
     match target.take_in(changes).await {
         Ok(()) => {
+            failpoint::hit("projection.apply");
             acknowledge(postgres, target, changes.last()).await?;
             return Ok(0);
         }
