@@ -30,10 +30,11 @@ const COURTESIES_MIN: usize = 3;
 /// When a wish is first tried again of itself, for other processes settle units too; the wait doubles up to the second one.
 const LOOK_AFTER: std::time::Duration = std::time::Duration::from_millis(5);
 const LOOK_AFTER_MAX: std::time::Duration = std::time::Duration::from_millis(500);
-/// Tries at a flush that met a transient failure, such as a server that restarts.
-const FLUSH_TRIES: u32 = 5;
-/// The wait before the second try; it doubles with each.
+/// For how long a flush that meets transient failures is tried again: work that is done and paid for waits for a server that restarts.
+const FLUSH_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
+/// The wait before the second try; it doubles with each up to the second one.
 const FLUSH_BACKOFF: std::time::Duration = std::time::Duration::from_millis(100);
+const FLUSH_BACKOFF_MAX: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// The door to the writer.
 #[derive(Debug, Clone)]
@@ -302,16 +303,17 @@ impl Loop {
     /// A commit whose answer was lost is repeated too: the second try finds the token settled, and reads that as its own work. Units that
     /// the first one claimed are left to their lease.
     async fn flush_with_retries(&self, organization: OrganizationId, outcomes: &[Outcome], wishes: &[Wish]) -> Result<Flushed, StoreError> {
-        let mut backoff = FLUSH_BACKOFF;
-        for _ in 1..FLUSH_TRIES {
+        let (begun, mut backoff) = (Instant::now(), FLUSH_BACKOFF);
+        loop {
             match self.flush(organization, outcomes, wishes).await {
-                Err(error) if error.is_transient() => tracing::warn!(%error, "settling and claiming failed, trying again"),
+                Err(error) if error.is_transient() && begun.elapsed() < FLUSH_WITHIN => {
+                    tracing::warn!(%error, "settling and claiming failed, trying again");
+                }
                 other => return other,
             }
             tokio::time::sleep(backoff).await;
-            backoff *= 2;
+            backoff = (backoff * 2).min(FLUSH_BACKOFF_MAX);
         }
-        self.flush(organization, outcomes, wishes).await
     }
 
     async fn flush(&self, organization: OrganizationId, outcomes: &[Outcome], wishes: &[Wish]) -> Result<Flushed, StoreError> {

@@ -28,6 +28,8 @@ use crate::store::postgres::{StoreError, artifacts, units};
 const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// An attempt that gets less time than that is not begun.
 const ALLOWANCE_MIN: Duration = Duration::from_secs(1);
+/// For how long files that were made are offered to a database that is away: they are paid for.
+const STORE_WITHIN: Duration = Duration::from_secs(30);
 /// Characters of a failure that are kept.
 const ERROR_CHARS_MAX: usize = 2_000;
 
@@ -305,9 +307,21 @@ fn stop_unless(checks: &[CheckResult], stop: &CancellationToken) -> Result<(), P
 async fn store(shared: &Shared, tree: &Tree) -> Result<(), StoreError> {
     let named: Vec<(String, &[u8])> = tree.iter().map(|(_, file)| (file.stamp().sha256, file.content.as_slice())).collect();
     let blobs: Vec<(&str, &[u8])> = named.iter().map(|(sha256, content)| (sha256.as_str(), *content)).collect();
-    let mut tx = shared.run.tx().await?;
-    artifacts::store_blobs(&mut tx, &blobs).await?;
-    tx.commit().await
+    let begun = Instant::now();
+    loop {
+        let stored = async {
+            let mut tx = shared.run.tx().await?;
+            artifacts::store_blobs(&mut tx, &blobs).await?;
+            tx.commit().await
+        };
+        match stored.await {
+            Err(error) if error.is_transient() && begun.elapsed() < STORE_WITHIN => {
+                tracing::warn!(%error, "the files of a unit could not be stored, trying again");
+            }
+            other => return other,
+        }
+        tokio::time::sleep(POLL_EVERY).await;
+    }
 }
 
 /// The delivered files that the unit carries on from: those in a folder that it declares, and its own beside them.
