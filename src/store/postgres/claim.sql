@@ -45,8 +45,8 @@ admitted as (
     left join waves on waves.wave is not distinct from fits.wave
     where $9::integer is null or fits.place <= $9 - coalesce(waves.running, 0)
 ),
-picked as (
-    select ordinal
+picked as materialized (
+    select ctid as place_in_queue, ordinal
     from ready_units
     where organization_id = $1
       and run_id = $2
@@ -70,7 +70,7 @@ picked as (
     for update skip locked
 ),
 held as materialized (
-    select ctid as place_in_table, rank, ready_at, ordinal
+    select ctid as place_in_table, ordinal
     from run_tasks
     where organization_id = $1
       and run_id = $2
@@ -79,13 +79,8 @@ held as materialized (
     for update skip locked
 ),
 taken as (
-    delete from ready_units q
-    using held
-    where q.organization_id = $1
-      and q.run_id = $2
-      and q.turn = -held.rank
-      and q.ready_at = held.ready_at
-      and q.ordinal = held.ordinal
+    delete from ready_units
+    where ctid = any (array(select place_in_queue from picked where ordinal in (select ordinal from held)))
 ),
 claimed as (
     update run_tasks t
