@@ -68,7 +68,7 @@ const TESTS: &[(&str, Test)] = tests![
     clocks::that_are_hours_off,
     names::that_two_workers_share,
     outages::crashes_every_few_seconds,
-    outages::longer_than_a_lease,
+    outages::that_pay_for_nothing_twice,
     pool::smaller_than_what_works_at_once,
     stopped::inside_a_transaction,
     stopped::past_its_lease,

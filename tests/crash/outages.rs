@@ -21,8 +21,9 @@ const APART_SECS_LONG: std::ops::RangeInclusive<u64> = 5..=40;
 /// How long the server stays away, and a lease that is shorter.
 const AWAY: Duration = Duration::from_secs(6);
 const LEASE: Duration = Duration::from_secs(4);
-/// Effects before which the server is not stopped.
-const EFFECTS_BEFORE: usize = 10;
+/// Crashes before that, and the effects from one to the next.
+const SHORT_CRASHES: usize = 4;
+const EFFECTS_APART: usize = 12;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A run on a server that crashes every few seconds comes to its end, and nothing that it has acknowledged is gone.
@@ -48,23 +49,32 @@ pub async fn crashes_every_few_seconds(context: Arc<Context>) -> Tally {
     Tally { kills, server_crashes: crashes, ..case.check().await }
 }
 
-/// Leases run out while nobody can renew them. Whoever is still at work keeps it: no unit is paid for twice.
-pub async fn longer_than_a_lease(_: Arc<Context>) -> Tally {
+/// The server crashes and is back at once, some times, and then stays away until every lease has run out. Whoever is still at work keeps
+/// it: no unit is paid for twice.
+pub async fn that_pay_for_nothing_twice(_: Arc<Context>) -> Tally {
     let cluster = Cluster::start().await;
-    let mut case = Case::new(&cluster, Shape { seed: 6, units: 60, work_ms_max: 400 }).await;
+    let mut case = Case::new(&cluster, Shape { seed: 6, units: 90, work_ms_max: 400 }).await;
     case.settings.lease_ms = u64::try_from(LEASE.as_millis()).unwrap();
-    let away = async {
-        let effects = || effects::read(&case.settings.effects).iter().filter(|line| line.deed == Deed::Effect).count();
-        while effects() < EFFECTS_BEFORE {
-            tokio::time::sleep(LOOK_EVERY).await;
+    let crashing = async {
+        for crash in 1..=SHORT_CRASHES {
+            after_effects(&case, crash * EFFECTS_APART).await;
+            cluster.server.ctl("restart", "immediate");
         }
+        after_effects(&case, (SHORT_CRASHES + 1) * EFFECTS_APART).await;
         cluster.server.ctl("stop", "immediate");
         tokio::time::sleep(AWAY).await;
         cluster.server.ctl("start", "fast");
     };
-    let (kills, ()) = tokio::join!(case.work(vec![Vec::new(); WORKERS]), away);
-    let tally = Tally { kills, server_crashes: 1, ..case.check().await };
-    assert_eq!((tally.re_executions, tally.refused), (0, 0), "an outage pays for nothing twice: {tally}");
+    let (kills, ()) = tokio::join!(case.work(vec![Vec::new(); WORKERS]), crashing);
+    let tally = Tally { kills, server_crashes: SHORT_CRASHES + 1, ..case.check().await };
+    assert_eq!((tally.re_executions, tally.refused), (0, 0), "paid for twice, or refused: {tally}");
     case.compare_with_undisturbed().await;
     tally
+}
+
+/// Waits until so much work is done.
+async fn after_effects(case: &Case, count: usize) {
+    while effects::read(&case.settings.effects).iter().filter(|line| line.deed == Deed::Effect).count() < count {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }

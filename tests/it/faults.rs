@@ -143,7 +143,8 @@ async fn a_run_survives_the_restart_and_the_stop_of_a_server_of_ones_own() {
     server.ctl("start", "fast");
     let ended = start().end();
     assert_eq!(ended.expect(0, "succeeded")["run"], run.as_str());
-    assert!(ended.how().contains("resumed"), "{}", ended.how());
+    // A driver on a server that was away may come back for as long as a lease: until then its run is followed.
+    assert!(ended.how().contains("resumed") || ended.how().contains("followed"), "{}", ended.how());
     assert!(installation.postmaster().is_none(), "no managed server is started beside it");
 }
 

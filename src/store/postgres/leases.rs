@@ -30,15 +30,13 @@ pub async fn lock(tx: &mut TenantTx, run: RunId) -> Result<Option<RunLease>, Sto
     find(tx, run).await
 }
 
-/// Reads the lease of a run; none when there is no such run. A lease whose driver's session is gone counts as expired.
+/// Reads the lease of a run; none when there is no such run. A lease whose driver's session is gone counts as expired; in the first time
+/// after a restart of the server none does whose driver may come back.
 pub async fn find(tx: &mut TenantTx, run: RunId) -> Result<Option<RunLease>, StoreError> {
-    let query = "select owner, token, expires_at, extract(epoch from now() - progress_at)::float8, \
-                 coalesce(expires_at < now(), true) or (presence is not null and not exists ( \
-                     select from pg_locks where locktype = 'advisory' and objsubid = 1 and granted \
-                     and database = (select oid from pg_database where datname = current_database()) \
-                     and classid::bigint = (presence >> 32) & 4294967295 and objid::bigint = presence & 4294967295)) \
-                 from run_leases where organization_id = $1 and run_id = $2";
-    let row = sqlx::query(query).bind(tx.organization().0).bind(run.0).fetch_optional(&mut **tx).await?;
+    let query = "select owner, token, expires_at, extract(epoch from now() - progress_at)::float8, driver_gone(l, $3) \
+                 from run_leases l where organization_id = $1 and run_id = $2";
+    let query = sqlx::query(query).bind(tx.organization().0).bind(run.0).bind(tx.managed());
+    let row = query.fetch_optional(&mut **tx).await?;
     row.map(|row| {
         Ok(RunLease {
             owner: row.try_get::<Option<uuid::Uuid>, _>(0)?.map(WorkerId),
@@ -62,7 +60,7 @@ pub async fn take(
     lease: Duration,
 ) -> Result<i64, StoreError> {
     let update = "update run_leases set owner = $3, token = token + 1, presence = $5, host = $6, progress_at = now(), \
-                  expires_at = now() + make_interval(secs => $4) \
+                  renewed_at = now(), expires_at = now() + make_interval(secs => $4) \
                   where organization_id = $1 and run_id = $2 returning token";
     let update = sqlx::query_scalar(update).bind(tx.organization().0).bind(run.0).bind(owner.0).bind(lease.as_secs_f64());
     let update = update.bind(presence).bind(host);
@@ -71,7 +69,7 @@ pub async fn take(
 
 /// Renews the lease while the token is current; false when another one drives the run now.
 pub async fn renew(tx: &mut TenantTx, run: RunId, token: i64, presence: Option<i64>, lease: Duration) -> Result<bool, StoreError> {
-    let update = "update run_leases set expires_at = now() + make_interval(secs => $4), presence = $5 \
+    let update = "update run_leases set renewed_at = now(), expires_at = now() + make_interval(secs => $4), presence = $5 \
                   where organization_id = $1 and run_id = $2 and token = $3 and owner is not null";
     let update = sqlx::query(update).bind(tx.organization().0).bind(run.0).bind(token).bind(lease.as_secs_f64()).bind(presence);
     Ok(update.execute(&mut **tx).await?.rows_affected() == 1)
@@ -121,12 +119,9 @@ pub async fn progress(tx: &mut TenantTx, run: RunId) -> Result<(), StoreError> {
 pub async fn runs_without_driver(tx: &mut SystemTx, limit: u32) -> Result<Vec<(OrganizationId, RunId)>, StoreError> {
     let query = "select r.organization_id, r.id from runs r \
                  join run_leases l on l.organization_id = r.organization_id and l.run_id = r.id \
-                 where r.state in ('queued', 'running') and (coalesce(l.expires_at < now(), true) or (l.presence is not null and not exists ( \
-                     select from pg_locks where locktype = 'advisory' and objsubid = 1 and granted \
-                     and database = (select oid from pg_database where datname = current_database()) \
-                     and classid::bigint = (l.presence >> 32) & 4294967295 and objid::bigint = l.presence & 4294967295))) \
+                 where r.state in ('queued', 'running') and driver_gone(l, $2) \
                  order by r.created_at, r.id limit $1";
-    let rows: Vec<(uuid::Uuid, uuid::Uuid)> = sqlx::query_as(query).bind(i64::from(limit)).fetch_all(&mut **tx).await?;
+    let rows: Vec<(uuid::Uuid, uuid::Uuid)> = sqlx::query_as(query).bind(i64::from(limit)).bind(tx.managed()).fetch_all(&mut **tx).await?;
     Ok(rows.into_iter().map(|(organization, run)| (OrganizationId(organization), RunId(run))).collect())
 }
 

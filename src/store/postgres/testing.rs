@@ -80,6 +80,15 @@ pub(crate) async fn unit_facts(store: &Postgres, run: RunId) -> (Vec<UnitFacts>,
     (units, history)
 }
 
+/// Has the server restarted since every lease of a run was last renewed, for that long: by moving the leases.
+pub(crate) async fn restart_since_renewal(store: &Postgres, lease: std::time::Duration) {
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let runs = "update run_leases set renewed_at = pg_postmaster_start_time() - interval '1 second', \
+                expires_at = pg_postmaster_start_time() - interval '1 second' + make_interval(secs => $1) where owner is not null";
+    sqlx::query(runs).bind(lease.as_secs_f64()).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 /// Moves the database's clock past every wait before a retry.
 pub(crate) async fn make_retries_due(store: &Postgres) {
     let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();

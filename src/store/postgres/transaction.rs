@@ -21,12 +21,14 @@ const IDLE_MAX: Duration = Duration::from_secs(15);
 pub struct TenantTx {
     inner: Transaction<'static, Database>,
     organization: OrganizationId,
+    managed: bool,
 }
 
 /// A transaction that crosses organizations, on the tables that a system policy names. For sweeps and projections.
 #[derive(Debug)]
 pub struct SystemTx {
     inner: Transaction<'static, Database>,
+    managed: bool,
 }
 
 impl Postgres {
@@ -34,12 +36,14 @@ impl Postgres {
     pub async fn tenant(&self, organization: OrganizationId) -> Result<TenantTx, StoreError> {
         let begin = begin(&self.roles.app);
         let statement = format!("{begin}; set local app.current_tenant = '{organization}'");
-        Ok(TenantTx { inner: self.pool.begin_with(AssertSqlSafe(statement)).await?, organization })
+        let inner = self.pool.begin_with(AssertSqlSafe(statement)).await?;
+        Ok(TenantTx { inner, organization, managed: self.managed.is_some() })
     }
 
     /// Begins work that crosses organizations.
     pub async fn system(&self) -> Result<SystemTx, StoreError> {
-        Ok(SystemTx { inner: self.pool.begin_with(AssertSqlSafe(begin(&self.roles.system))).await? })
+        let inner = self.pool.begin_with(AssertSqlSafe(begin(&self.roles.system))).await?;
+        Ok(SystemTx { inner, managed: self.managed.is_some() })
     }
 }
 
@@ -55,6 +59,11 @@ impl TenantTx {
         self.organization
     }
 
+    /// True on the managed server.
+    pub(super) fn managed(&self) -> bool {
+        self.managed
+    }
+
     /// Makes the changes last. Without it they are undone.
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(self.inner.commit().await?)
@@ -62,6 +71,11 @@ impl TenantTx {
 }
 
 impl SystemTx {
+    /// True on the managed server.
+    pub(super) fn managed(&self) -> bool {
+        self.managed
+    }
+
     /// Makes the changes last. Without it they are undone.
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(self.inner.commit().await?)
