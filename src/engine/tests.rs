@@ -233,6 +233,23 @@ async fn the_run_of_a_process_that_is_gone_is_taken_over_before_its_lease_ends()
 }
 
 #[tokio::test]
+async fn a_restart_of_the_server_is_no_evidence_that_the_driver_is_gone() {
+    let bench = Bench::new(&plan(&[("a", 1)], &[])).await;
+    let other = Engine::new(bench.engine.store().clone(), bench.engine.options().clone());
+    let unit = bench.claim_one().await;
+    // Its session has ended, as all do when the server ends.
+    bench.engine.close().await;
+    database::restart_since_renewal(bench.engine.store(), Duration::from_hours(24 * 365)).await;
+    assert_eq!(other.drive(ORGANIZATION, bench.run).await.unwrap(), Drive::Elsewhere { driver: bench.engine.worker() });
+    assert_eq!(other.snapshot(ORGANIZATION, bench.run).await.unwrap().driver, Some(bench.engine.worker()));
+    assert!(bench.engine.renew(&bench.guard).await.unwrap(), "it has come back, and nothing was taken from it");
+    assert_eq!(bench.succeed(&unit).await, Settled::Now(UnitState::Succeeded));
+    // One that does not come back is gone when a lease has passed since the restart.
+    database::restart_since_renewal(bench.engine.store(), Duration::ZERO).await;
+    assert!(matches!(other.drive(ORGANIZATION, bench.run).await.unwrap(), Drive::Taken { .. }));
+}
+
+#[tokio::test]
 async fn equal_commands_at_the_same_moment_lead_to_one_run() {
     let store = database::store().await;
     let engine = Engine::new(store, EngineOptions::default());

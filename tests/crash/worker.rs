@@ -35,6 +35,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const FOLLOW_EVERY: Duration = Duration::from_millis(150);
 /// Heartbeats in the time of a lease.
 const BEATS: u32 = 3;
+/// For how long what was made is offered to a database that is away.
+const STORE_WITHIN: Duration = Duration::from_secs(30);
 /// How long it waits for the database to let it in.
 const CONNECT_WITHIN: Duration = Duration::from_mins(1);
 
@@ -294,9 +296,19 @@ impl Worker {
         }
         let content = format!("{key} from {built}");
         let sha256 = hex::encode(Sha256::digest(&content));
-        let mut tx = self.engine.store().tenant(LOCAL_ORGANIZATION).await?;
-        artifacts::store_blobs(&mut tx, &[(&sha256, content.as_bytes())]).await?;
-        tx.commit().await?;
+        let begun = Instant::now();
+        loop {
+            let stored = async {
+                let mut tx = self.engine.store().tenant(LOCAL_ORGANIZATION).await?;
+                artifacts::store_blobs(&mut tx, &[(&sha256, content.as_bytes())]).await?;
+                tx.commit().await
+            };
+            match stored.await {
+                // The work is paid for: it waits, as that of the real runner does.
+                Err(error) if error.is_transient() && begun.elapsed() < STORE_WITHIN => tokio::time::sleep(LOOK_EVERY).await,
+                other => break other?,
+            }
+        }
         Ok(vec![Artifact { path: key.to_owned(), sha256, size_bytes: content.len() as u64, executable: false }])
     }
 }
