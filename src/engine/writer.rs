@@ -223,12 +223,11 @@ impl Loop {
                 Request::Look => look = true,
             }
         }
+        self.parked.retain(|waiting| !waiting.answer.is_closed());
         let now = Instant::now();
         for waiting in std::mem::take(&mut self.parked) {
             let settled = batches.get(&waiting.wish.organization).is_some_and(|batch| batch.settles(waiting.wish.run));
-            if waiting.answer.is_closed() {
-                continue;
-            } else if look || settled || waiting.again_at <= now {
+            if look || settled || waiting.again_at <= now {
                 batches.entry(waiting.wish.organization).or_default().claims.push(waiting);
             } else {
                 self.parked.push(waiting);
@@ -359,7 +358,8 @@ impl Loop {
             for index in indexes {
                 let share = &mut claimed[index];
                 share.units.extend(units.by_ref().take(wishes[index].max as usize));
-                let short = share.units.len() < wishes[index].max as usize && !(wishes[index].patient && !share.units.is_empty());
+                let content = wishes[index].patient && !share.units.is_empty();
+                let short = share.units.len() < wishes[index].max as usize && !content;
                 if short && outlook.is_none() {
                     outlook = Some(units::outlook(tx, run).await?);
                 }

@@ -25,7 +25,6 @@ const COUNT_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Recorded(PrometheusHandle);
 
 /// Records from now on; once in a process.
-#[expect(clippy::too_many_lines, reason = "one line for each number")]
 pub fn record() -> Result<Recorded, BuildError> {
     let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?;
     let builder = builder.set_buckets_for_metric(Matcher::Suffix("_batch_units".to_owned()), &BATCHES)?;
