@@ -21,7 +21,7 @@ use crate::tally::Tally;
 use crate::worker::{self, Settings};
 
 /// How often the invariants are looked at while workers live and die.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const LOOK_EVERY: Duration = Duration::from_millis(400);
 /// How long a run may take before it counts as one that never ends.
 const PATIENCE: Duration = Duration::from_mins(5);
 /// Units that the undisturbed run works on at once.
@@ -153,6 +153,20 @@ impl Case {
         }
         assert_eq!(done.len(), self.dag.units(), "units that were worked on");
         tally.re_executions = effects - done.len();
+    }
+
+    /// What became of every unit that was worked on more than once, as the lines and the database tell it.
+    pub async fn history_of_repeated(&self) -> String {
+        let lines = effects::read(&self.settings.effects);
+        let effects = |place: usize| lines.iter().filter(|line| line.deed == Deed::Effect && line.place == place).count();
+        let repeated: BTreeSet<usize> = lines.iter().map(|line| line.place).filter(|place| effects(*place) > 1).collect();
+        let told: Vec<String> = lines.iter().filter(|line| repeated.contains(&line.place)).map(|line| format!("{line:?}")).collect();
+        let keys: Vec<&str> = repeated.iter().map(|place| self.dag.plan.tasks[*place].key.as_str()).collect();
+        let query = "select concat_ws(' ', key, token, outcome, agent, started_at, finished_at, 'server started', pg_postmaster_start_time()) \
+                     from task_attempts where run_id = $1 and key = any($2) order by finished_at";
+        let written = sqlx::query_scalar(query).bind(self.settings.run.0).bind(keys).fetch_all(&self.database.facts);
+        let written: Vec<String> = written.await.unwrap();
+        [told, written].concat().join("\n")
     }
 
     /// What follows the facts has followed to their end, and holds what they say.

@@ -9,6 +9,7 @@ mod case;
 mod clocks;
 mod cluster;
 mod dag;
+mod delivery;
 mod effects;
 #[expect(dead_code, reason = "the integration tests use the rest")]
 #[path = "../it/installation.rs"]
@@ -66,6 +67,8 @@ macro_rules! tests {
 const TESTS: &[(&str, Test)] = tests![
     campaign::seeds,
     clocks::that_are_hours_off,
+    delivery::killed_at_every_place,
+    delivery::onto_a_full_disk,
     names::that_two_workers_share,
     outages::crashes_every_few_seconds,
     outages::that_pay_for_nothing_twice,
@@ -73,6 +76,9 @@ const TESTS: &[(&str, Test)] = tests![
     stopped::inside_a_transaction,
     stopped::past_its_lease,
 ];
+
+/// The one with the seeds.
+const CAMPAIGN: &str = "campaign::seeds";
 
 /// What was asked for.
 struct Arguments {
@@ -106,22 +112,15 @@ fn main() -> ExitCode {
     tokio::task::LocalSet::new().block_on(&runtime, test(context, &chosen))
 }
 
-/// One after the other, like `cargo test -- --test-threads 1`, and a summary of what they saw.
-async fn test(context: Arc<Context>, chosen: &[&(&str, Test)]) -> ExitCode {
+/// The campaign beside the others, which are one after the other; and a summary of what they saw.
+async fn test(context: Arc<Context>, chosen: &[&'static (&'static str, Test)]) -> ExitCode {
     println!("\nrunning {} tests", chosen.len());
-    let (started, mut failed, mut tally) = (Instant::now(), Vec::new(), Tally::default());
-    for (name, test) in chosen {
-        let began = Instant::now();
-        let verdict = if let Ok(came_to) = tokio::task::spawn_local(test(Arc::clone(&context))).await {
-            println!("  {came_to}; {:.1} s", began.elapsed().as_secs_f64());
-            tally += came_to;
-            "ok"
-        } else {
-            failed.push(*name);
-            "FAILED"
-        };
-        println!("test {name} ... {verdict}");
-    }
+    let started = Instant::now();
+    let (campaign, others): (Vec<_>, Vec<_>) = chosen.iter().partition(|(name, _)| *name == CAMPAIGN);
+    let (campaign, others) = tokio::join!(lane(&context, campaign), lane(&context, others));
+    let failed = [campaign.0, others.0].concat();
+    let mut tally = campaign.1;
+    tally += others.1;
     println!("\nkills by place: {}", tally.kills.iter().map(|(place, count)| format!("{place} {count}")).collect::<Vec<_>>().join(", "));
     println!("{tally}");
     let (verdict, code) = if failed.is_empty() { ("ok", ExitCode::SUCCESS) } else { ("FAILED", ExitCode::from(101)) };
@@ -137,6 +136,22 @@ async fn test(context: Arc<Context>, chosen: &[&(&str, Test)]) -> ExitCode {
     code
 }
 
+/// Runs tests one after the other; returns the names of those that failed, and what the others saw.
+async fn lane(context: &Arc<Context>, tests: Vec<&(&'static str, Test)>) -> (Vec<&'static str>, Tally) {
+    let (mut failed, mut tally) = (Vec::new(), Tally::default());
+    for (name, test) in tests {
+        let began = Instant::now();
+        if let Ok(came_to) = tokio::task::spawn_local(test(Arc::clone(context))).await {
+            println!("  {came_to}; {:.1} s\ntest {name} ... ok", began.elapsed().as_secs_f64());
+            tally += came_to;
+        } else {
+            println!("test {name} ... FAILED");
+            failed.push(*name);
+        }
+    }
+    (failed, tally)
+}
+
 fn arguments(given: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let mut arguments = Arguments { seeds: 0..SEEDS, units: UNITS, parts: Vec::new(), list: false };
     let mut given = given.peekable();
@@ -147,7 +162,7 @@ fn arguments(given: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--seed" => {
                 let seed = number()?;
                 arguments.seeds = seed..seed + 1;
-                arguments.parts.push("campaign::seeds".to_owned());
+                arguments.parts.push(CAMPAIGN.to_owned());
             }
             "--units" => arguments.units = usize::try_from(number()?).map_err(|error| error.to_string())?,
             "--list" => arguments.list = true,

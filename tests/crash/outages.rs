@@ -19,8 +19,8 @@ const LONG_UNITS: usize = 10_000;
 const APART_SECS: std::ops::RangeInclusive<u64> = 2..=4;
 const APART_SECS_LONG: std::ops::RangeInclusive<u64> = 5..=40;
 /// How long the server stays away, and a lease that is shorter.
-const AWAY: Duration = Duration::from_secs(6);
-const LEASE: Duration = Duration::from_secs(4);
+const AWAY: Duration = Duration::from_secs(12);
+const LEASE: Duration = Duration::from_secs(10);
 /// Crashes before that, and the effects from one to the next.
 const SHORT_CRASHES: usize = 4;
 const EFFECTS_APART: usize = 12;
@@ -67,7 +67,7 @@ pub async fn that_pay_for_nothing_twice(_: Arc<Context>) -> Tally {
     };
     let (kills, ()) = tokio::join!(case.work(vec![Vec::new(); WORKERS]), crashing);
     let tally = Tally { kills, server_crashes: SHORT_CRASHES + 1, ..case.check().await };
-    assert_eq!((tally.re_executions, tally.refused), (0, 0), "paid for twice, or refused: {tally}");
+    assert_eq!((tally.re_executions, tally.refused), (0, 0), "paid for twice, or refused: {tally}\n{}", case.history_of_repeated().await);
     case.compare_with_undisturbed().await;
     tally
 }

@@ -32,7 +32,7 @@ pub const SETTINGS: &str = "SPECWAVE_CRASH_WORKER";
 /// How often it looks again for what other processes changed, and after something was refused in passing.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often it looks for changes to follow.
-const FOLLOW_EVERY: Duration = Duration::from_millis(150);
+const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 /// Heartbeats in the time of a lease.
 const BEATS: u32 = 3;
 /// For how long what was made is offered to a database that is away.
