@@ -242,6 +242,8 @@ async fn a_restart_of_the_server_is_no_evidence_that_the_driver_is_gone() {
     database::restart_since_renewal(bench.engine.store(), Duration::from_hours(24 * 365)).await;
     assert_eq!(other.drive(ORGANIZATION, bench.run).await.unwrap(), Drive::Elsewhere { driver: bench.engine.worker() });
     assert_eq!(other.snapshot(ORGANIZATION, bench.run).await.unwrap().driver, Some(bench.engine.worker()));
+    database::renewed_without_session(bench.engine.store(), bench.run).await;
+    assert_eq!(other.drive(ORGANIZATION, bench.run).await.unwrap(), Drive::Elsewhere { driver: bench.engine.worker() });
     assert!(bench.engine.renew(&bench.guard).await.unwrap(), "it has come back, and nothing was taken from it");
     assert_eq!(bench.succeed(&unit).await, Settled::Now(UnitState::Succeeded));
     // One that does not come back is gone when a lease has passed since the restart.

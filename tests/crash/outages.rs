@@ -22,7 +22,7 @@ const APART_SECS_LONG: std::ops::RangeInclusive<u64> = 5..=40;
 const AWAY: Duration = Duration::from_secs(12);
 const LEASE: Duration = Duration::from_secs(10);
 /// Crashes before that, and the effects from one to the next.
-const SHORT_CRASHES: usize = 4;
+const SHORT_CRASHES: usize = 2;
 const EFFECTS_APART: usize = 12;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 

@@ -50,7 +50,7 @@ pub async fn find(tx: &mut TenantTx, run: RunId) -> Result<Option<RunLease>, Sto
 }
 
 /// Makes that worker the driver, whoever was it before, and returns the new token. The caller has locked the lease. `presence` is the
-/// worker's advisory lock, when its session holds it; `host` is its machine.
+/// worker's advisory lock, written down when its session holds it at this moment; `host` is its machine.
 pub async fn take(
     tx: &mut TenantTx,
     run: RunId,
@@ -59,8 +59,8 @@ pub async fn take(
     presence: Option<i64>,
     lease: Duration,
 ) -> Result<i64, StoreError> {
-    let update = "update run_leases set owner = $3, token = token + 1, presence = $5, host = $6, progress_at = now(), \
-                  renewed_at = now(), expires_at = now() + make_interval(secs => $4) \
+    let update = "update run_leases set owner = $3, token = token + 1, presence = case when presence_held($5) then $5 end, host = $6, \
+                  progress_at = now(), renewed_at = now(), expires_at = now() + make_interval(secs => $4) \
                   where organization_id = $1 and run_id = $2 returning token";
     let update = sqlx::query_scalar(update).bind(tx.organization().0).bind(run.0).bind(owner.0).bind(lease.as_secs_f64());
     let update = update.bind(presence).bind(host);
@@ -69,7 +69,8 @@ pub async fn take(
 
 /// Renews the lease while the token is current; false when another one drives the run now.
 pub async fn renew(tx: &mut TenantTx, run: RunId, token: i64, presence: Option<i64>, lease: Duration) -> Result<bool, StoreError> {
-    let update = "update run_leases set renewed_at = now(), expires_at = now() + make_interval(secs => $4), presence = $5 \
+    let update = "update run_leases set renewed_at = now(), expires_at = now() + make_interval(secs => $4), \
+                  presence = case when presence_held($5) then $5 end \
                   where organization_id = $1 and run_id = $2 and token = $3 and owner is not null";
     let update = sqlx::query(update).bind(tx.organization().0).bind(run.0).bind(token).bind(lease.as_secs_f64()).bind(presence);
     Ok(update.execute(&mut **tx).await?.rows_affected() == 1)

@@ -89,6 +89,15 @@ pub(crate) async fn restart_since_renewal(store: &Postgres, lease: std::time::Du
     tx.commit().await.unwrap();
 }
 
+/// Has the lease renewed by a driver whose session ended a moment ago, with the server.
+pub(crate) async fn renewed_without_session(store: &Postgres, run: crate::model::RunId) {
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let token = super::leases::find(&mut tx, run).await.unwrap().unwrap().token;
+    let gone = Some(i64::from(std::process::id()));
+    assert!(super::leases::renew(&mut tx, run, token, gone, std::time::Duration::from_hours(1)).await.unwrap());
+    tx.commit().await.unwrap();
+}
+
 /// Moves the database's clock past every wait before a retry.
 pub(crate) async fn make_retries_due(store: &Postgres) {
     let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
