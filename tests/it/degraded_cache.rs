@@ -13,6 +13,8 @@ use crate::services;
 
 /// Far more than three deadlines of 50 ms; far less than any default of a client library that waits and tries again.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
+/// How long a server that is well may take to show it.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Half-open at once: the next call is the one that tries.
 const THRESHOLDS: Thresholds = Thresholds { failures: 3, open: Duration::ZERO };
 
@@ -38,12 +40,23 @@ impl Behind {
         let bytes = self.cache.get_or_make(key, async { Ok::<_, Infallible>(value.as_bytes().to_vec()) }).await.unwrap();
         String::from_utf8(bytes.to_vec()).unwrap()
     }
+
+    /// Until the server gives that entry back: on a busy machine a healthy one misses a deadline too.
+    async fn until_kept(&self, version: &str, value: &str) {
+        let before = self.cache.stats().hits;
+        let kept = async {
+            while self.cache.stats().hits == before {
+                assert_eq!(self.get(version, value).await, value);
+            }
+        };
+        tokio::time::timeout(PATIENCE, kept).await.expect("the server keeps it");
+    }
 }
 
 async fn fails_and_recovers(mode: Mode) {
     let Some(behind) = Behind::proxy() else { return };
-    assert_eq!(behind.get("1", "one").await, "one");
-    assert_eq!(behind.get("1", "other").await, "one", "the server keeps it");
+    behind.until_kept("1", "one").await;
+    let before = behind.cache.stats();
 
     behind.proxy.set(mode);
     let started = Instant::now();
@@ -52,16 +65,18 @@ async fn fails_and_recovers(mode: Mode) {
     }
     assert!(started.elapsed() < ANSWER_MAX, "{mode:?}: {:?}", started.elapsed());
     let stats = behind.cache.stats();
-    assert!(stats.reads_failed == 3 && stats.writes_failed >= 2, "{mode:?}: {stats:?}");
+    let (reads, writes) = (stats.reads_failed - before.reads_failed, stats.writes_failed - before.writes_failed);
+    assert!(reads == 3 && writes >= 2, "{mode:?}: {before:?}, then {stats:?}");
     let breaker = behind.cache.breaker().unwrap();
     assert_eq!(breaker.position(), Position::HalfOpen, "{mode:?}");
-    let [outage] = &breaker.outages()[..] else { panic!("{:?}", breaker.outages()) };
+    let outages = breaker.outages();
+    let outage = outages.last().unwrap();
     assert!(outage.store == "cache" && outage.ended_at.is_none() && !outage.reason.is_empty(), "{outage:?}");
 
     behind.proxy.set(Mode::Pass);
-    assert_eq!(behind.get("1", "other").await, "one", "{mode:?}: the server is asked again");
-    assert_eq!(breaker.position(), Position::Closed);
-    assert!(breaker.outages()[0].ended_at.is_some());
+    behind.until_kept("1", "one").await;
+    assert_eq!(breaker.position(), Position::Closed, "{mode:?}: the server is asked again");
+    assert!(breaker.outages().iter().all(|outage| outage.ended_at.is_some()));
     behind.cache.clear().await.unwrap();
 }
 
@@ -96,9 +111,8 @@ async fn a_server_that_is_down_at_the_start_is_used_once_it_is_up() {
     behind.proxy.set(Mode::Refuse);
     assert_eq!(behind.get("1", "one").await, "one");
     behind.proxy.set(Mode::Pass);
-    assert_eq!(behind.get("2", "two").await, "two");
-    assert_eq!(behind.get("2", "other").await, "two");
-    assert_eq!((behind.cache.stats().hits, behind.cache.stats().misses), (1, 2));
+    behind.until_kept("2", "two").await;
+    assert_eq!(behind.cache.stats().hits, 1);
     assert!(behind.proxy.connections() > 0);
     behind.cache.clear().await.unwrap();
 }

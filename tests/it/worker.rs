@@ -7,6 +7,9 @@ use tempfile::TempDir;
 
 use crate::installation::{Installation, NOTES, Running, STEPS, file, until};
 
+/// Entities of the document whose units several processes share.
+const SHARED_ENTITIES: usize = 10;
+
 /// A worker that runs until it is dropped.
 struct Worker(Option<Running>);
 
@@ -45,6 +48,15 @@ fn say(installation: &Installation, arguments: &[&str]) -> (Option<i32>, String)
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+/// A document with so many entities that do not need each other.
+fn with_entities(count: usize) -> String {
+    let entity =
+        |number: usize| format!("### Other{number}\n\n| field | type | rules |\n| --- | --- | --- |\n| title | string | required |\n\n");
+    let list = |number: usize| format!("| GET | /others{number} | list | Other{number} |\n");
+    let (entities, lists): (String, String) = ((0..count).map(entity).collect(), (0..count).map(list).collect());
+    format!("# Others\n\n## Entities\n\n{entities}## Endpoints\n\n| method | path | purpose | entity |\n| --- | --- | --- | --- |\n{lists}")
+}
+
 #[test]
 fn a_worker_finishes_what_a_killed_run_began_and_workers_share_units() {
     let (installation, scratch) = (Installation::own(), TempDir::new().unwrap());
@@ -63,8 +75,8 @@ fn a_worker_finishes_what_a_killed_run_began_and_workers_share_units() {
     assert!(!drivers.is_empty(), "a worker drove it: {:#?}", watched.events);
     assert!(scratch.path().join("out").exists());
 
-    // A run with nothing to reuse: one worker drives it, the other one helps.
-    let spec = file(scratch.path(), "other.md", NOTES.replace("# Notes", "# Others"));
+    // A run with nothing to reuse, and long enough to be noticed by the others: one of the three drives it, the others help.
+    let spec = file(scratch.path(), "other.md", with_entities(SHARED_ENTITIES));
     let ended = installation.run(&spec, &scratch.path().join("others"), "others").end();
     let other = ended.expect(0, "succeeded")["run"].as_str().unwrap().to_owned();
     let attempts = json(&installation, &["logs", &other, "--json"]);

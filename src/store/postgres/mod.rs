@@ -13,6 +13,7 @@ pub mod degradations;
 mod error;
 pub mod findings;
 pub mod health;
+pub mod hints;
 pub mod idempotency;
 pub mod leases;
 mod managed;

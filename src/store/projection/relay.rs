@@ -112,7 +112,8 @@ pub async fn step(postgres: &Postgres, target: &impl Target) -> Result<Step, Tar
     outcome
 }
 
-/// Takes changes in until there is nothing new, at most as long as `within`. Returns how many, and whether it got to the end.
+/// Takes changes in until there is nothing new, at most as long as `within`. Returns how many, and whether it got to the end: what an open
+/// transaction of the cluster holds back is waited for.
 pub async fn catch_up(postgres: &Postgres, target: &impl Target, within: Duration) -> Result<(usize, bool), TargetError> {
     let mut total = 0;
     let all = async {
@@ -120,8 +121,8 @@ pub async fn catch_up(postgres: &Postgres, target: &impl Target, within: Duratio
             match step(postgres, target).await? {
                 Step::TookIn { changes, .. } => total += changes,
                 Step::Rebuilt(rebuilt) => total += rebuilt.aggregates,
-                Step::UpToDate => return Ok(()),
-                Step::Elsewhere => tokio::time::sleep(TRY_PAUSE).await,
+                Step::UpToDate if waiting(postgres, target).await? == 0 => return Ok(()),
+                Step::UpToDate | Step::Elsewhere => tokio::time::sleep(TRY_PAUSE).await,
             }
         }
     };
@@ -173,6 +174,14 @@ async fn read(postgres: &Postgres, target: &impl Target) -> Result<Read, StoreEr
     let read = outbox::read(&mut tx, target.name(), target.aggregates(), BATCH_ROWS).await?;
     tx.commit().await?;
     Ok(read)
+}
+
+/// Changes that are committed and were not taken in.
+async fn waiting(postgres: &Postgres, target: &impl Target) -> Result<u64, StoreError> {
+    let mut tx = postgres.system().await?;
+    let lag = outbox::lag(&mut tx, target.name(), target.aggregates()).await?;
+    tx.commit().await?;
+    Ok(lag.rows)
 }
 
 async fn next(postgres: &Postgres, target: &impl Target) -> Result<Step, TargetError> {

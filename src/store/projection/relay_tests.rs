@@ -129,6 +129,8 @@ async fn a_transaction_in_another_database_of_the_cluster_only_delays() {
     let mut tx = store.system().await.unwrap();
     assert_eq!(outbox::lag(&mut tx, "recorder", &["test"]).await.unwrap().rows, 1, "and the lag shows it");
     tx.commit().await.unwrap();
+    let (_, arrived) = catch_up(&store, &recorder, Duration::from_millis(200)).await.unwrap();
+    assert!(!arrived, "whoever waits for the end is told that it was not reached");
     drop(open);
     until_told(&store, &recorder, &[1]).await;
 }
