@@ -52,9 +52,12 @@ fn say(installation: &Installation, arguments: &[&str]) -> (Option<i32>, String)
 fn with_entities(count: usize) -> String {
     let entity =
         |number: usize| format!("### Other{number}\n\n| field | type | rules |\n| --- | --- | --- |\n| title | string | required |\n\n");
-    let list = |number: usize| format!("| GET | /others{number} | list | Other{number} |\n");
-    let (entities, lists): (String, String) = ((0..count).map(entity).collect(), (0..count).map(list).collect());
-    format!("# Others\n\n## Entities\n\n{entities}## Endpoints\n\n| method | path | purpose | entity |\n| --- | --- | --- | --- |\n{lists}")
+    let routes =
+        |number: usize| format!("| GET | /others{number} | list | Other{number} |\n| POST | /others{number} | create | Other{number} |\n");
+    let (entities, routes): (String, String) = ((0..count).map(entity).collect(), (0..count).map(routes).collect());
+    format!(
+        "# Others\n\n## Entities\n\n{entities}## Endpoints\n\n| method | path | purpose | entity |\n| --- | --- | --- | --- |\n{routes}"
+    )
 }
 
 #[test]
