@@ -1,5 +1,6 @@
 //! What PostgreSQL wrote, asked on a connection of its own.
 
+use std::ops::Sub;
 use std::time::Duration;
 
 use specwave::config::Config;
@@ -11,7 +12,7 @@ use tokio::sync::Mutex;
 pub struct Ledger(Option<Mutex<PgConnection>>);
 
 /// Positions at one moment.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     wal_bytes: i64,
     transactions: i64,
@@ -21,8 +22,17 @@ impl Position {
     /// What was written since, a round.
     pub fn since(self, before: Self, rounds: usize) -> String {
         let rounds = i64::try_from(rounds).unwrap();
-        let (wal, transactions) = ((self.wal_bytes - before.wal_bytes) / rounds, (self.transactions - before.transactions) / rounds);
+        let written = self - before;
+        let (wal, transactions) = (written.wal_bytes / rounds, written.transactions / rounds);
         if wal == 0 { String::new() } else { format!("{transactions} writing transactions and {} KB of WAL a round", wal / 1024) }
+    }
+}
+
+impl Sub for Position {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self { wal_bytes: self.wal_bytes - before.wal_bytes, transactions: self.transactions - before.transactions }
     }
 }
 

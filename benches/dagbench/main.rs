@@ -3,12 +3,14 @@
 //!
 //! `cargo bench --bench dagbench`, on the PostgreSQL of the settings; with words after `--` only what a row's name holds one of, and nothing
 //! is written down. A time is that of the execution, from the first claim to the
-//! commit of the last unit; storing the plan is measured apart.
+//! commit of the last unit; storing the plan is measured apart. Rows that begin with `peers` are of other durable engines and ours beside each
+//! other, see `peers/mod.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 #![expect(clippy::cast_precision_loss, reason = "counts of units are far below what a double holds")]
 
 mod ledger;
+mod peers;
 mod process;
 mod shapes;
 
@@ -55,6 +57,9 @@ async fn main() {
     if let Some((run, workers)) = process::task() {
         return process::work(postgres, run, workers).await;
     }
+    if peers::adapter() {
+        return peers::ours::main(postgres).await;
+    }
     let only: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let (partial, engine) = (!only.is_empty(), Engine::new(postgres.clone(), EngineOptions::default()));
     let bench = Bench { engine, actor: Actor::local("bench"), ledger: Ledger::open(&config).await, only };
@@ -75,6 +80,7 @@ async fn main() {
     for shape in [shapes::chain(1_000), shapes::fan(1_000), shapes::random(1_000, 20), shapes::wide(10_000)] {
         bench.measure(&mut table, &shape, Mode::Batch, Duration::ZERO, None).await;
     }
+    peers::measure(&bench, &mut table, &config).await;
     let durable = Ledger::open(&config).await.durability().await;
     table.note(format!(
         "In batch mode one process claims at most {BATCH} units at once and settles them together; otherwise each worker claims one, performs \
@@ -300,6 +306,10 @@ async fn perform(engine: &Engine, organization: OrganizationId, unit: &ClaimedUn
     if !work.is_zero() {
         tokio::time::sleep(work).await;
     }
+    settle(engine, organization, unit).await;
+}
+
+async fn settle(engine: &Engine, organization: OrganizationId, unit: &ClaimedUnit) {
     let result = UnitResult::Succeeded { artifacts: Vec::new() };
     let (checks, log) = (Vec::new(), String::new());
     let settlement = Settlement { claim: unit.claim, result, agent: "bench".to_owned(), input_hash: None, checks, log };

@@ -20,7 +20,8 @@ pub struct Shape {
 }
 
 impl Shape {
-    fn new(name: String, units: usize, edges: &[(usize, usize)]) -> Self {
+    /// A plan of so many units, with pairs of a unit and one that it waits for.
+    pub fn new(name: String, units: usize, edges: &[(usize, usize)]) -> Self {
         let mut dependencies: HashMap<String, Vec<String>> = HashMap::new();
         for (task, depends_on) in edges {
             dependencies.entry(key(*task)).or_default().push(key(*depends_on));
@@ -32,6 +33,11 @@ impl Shape {
     pub fn dependencies(&self, key: &str) -> &[String] {
         self.dependencies.get(key).map_or(&[], Vec::as_slice)
     }
+}
+
+/// What a unit is called.
+pub fn key(unit: usize) -> String {
+    format!("unit/{unit:05}")
 }
 
 /// Layers, each unit waiting for three of the layer before.
@@ -81,10 +87,6 @@ pub fn random(units: usize, depth: usize) -> Shape {
 /// Nothing waits for anything.
 pub fn wide(units: usize) -> Shape {
     Shape::new(format!("{units} side by side"), units, &[])
-}
-
-fn key(unit: usize) -> String {
-    format!("unit/{unit:05}")
 }
 
 fn plan(units: usize, edges: &[(usize, usize)]) -> Plan {

@@ -13,10 +13,10 @@ pub struct Row {
     pub what: String,
     /// How often.
     pub count: usize,
-    /// The median.
-    pub p50: Duration,
+    /// The median; none when nothing came to its end.
+    pub p50: Option<Duration>,
     /// 95 of 100 were faster.
-    pub p95: Duration,
+    pub p95: Option<Duration>,
     /// What design asks for, or how it compares; empty where nothing is asked.
     pub remark: String,
 }
@@ -57,12 +57,12 @@ impl Table {
         self.add(what, times, remark);
     }
 
-    /// Adds times that were taken elsewhere.
+    /// Adds times that were taken elsewhere; without any, the remark says why.
     pub fn add(&mut self, what: impl Into<String>, mut times: Vec<Duration>, remark: impl Into<String>) {
         times.sort_unstable();
-        let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
+        let at = |percent: usize| times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).copied();
         let row = Row { what: what.into(), count: times.len(), p50: at(50), p95: at(95), remark: remark.into() };
-        eprintln!("{:<60} n={:<5} p50 {:>9.3} ms  p95 {:>9.3} ms  {}", row.what, row.count, millis(row.p50), millis(row.p95), row.remark);
+        eprintln!("{:<60} n={:<5} p50 {:>9} ms  p95 {:>9} ms  {}", row.what, row.count, millis(row.p50), millis(row.p95), row.remark);
         self.rows.push(row);
     }
 
@@ -77,7 +77,7 @@ impl Table {
         text.push_str("| what | n | p50 ms | p95 ms | |\n| --- | ---: | ---: | ---: | --- |\n");
         for row in &self.rows {
             let (p50, p95) = (millis(row.p50), millis(row.p95));
-            writeln!(text, "| {} | {} | {p50:.3} | {p95:.3} | {} |", row.what, row.count, row.remark).expect("a String takes every text");
+            writeln!(text, "| {} | {} | {p50} | {p95} | {} |", row.what, row.count, row.remark).expect("a String takes every text");
         }
         for note in &self.notes {
             writeln!(text, "\n{note}").expect("a String takes every text");
@@ -91,8 +91,8 @@ impl Table {
     }
 }
 
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1_000.0
+fn millis(time: Option<Duration>) -> String {
+    time.map_or_else(|| "–".to_owned(), |time| format!("{:.3}", time.as_secs_f64() * 1_000.0))
 }
 
 fn load() -> String {
