@@ -20,6 +20,8 @@ DBOS(
         "name": "dagbench",
         "system_database_url": os.environ["DAGBENCH_DATABASE_URL"],
         "sys_db_pool_size": THREADS,
+        # No question before each statement whether its connection still stands: a statement on a lost one is tried again anyway.
+        "db_engine_kwargs": {"pool_pre_ping": False},
         "application_version": "1",
         "log_level": "ERROR",
     }

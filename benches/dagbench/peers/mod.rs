@@ -29,6 +29,8 @@ use crate::{Bench, WORK};
 const ROUNDS: usize = 5;
 const ROUNDS_OTHER: usize = 3;
 const ROUNDS_KILLED: usize = 3;
+/// A client is killed after so many units of 1,000: half of them, and half of a layer, so that something is under way.
+const KILLED_AFTER: usize = 525;
 
 /// The engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,6 +204,7 @@ impl Site {
             Peer::Prefect => command
                 .env("PREFECT_HOME", self.scratch.path().join("prefect"))
                 .env("PREFECT_API_URL", format!("http://127.0.0.1:{}/api", self.prefect.port))
+                .env("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
                 .env("PREFECT_LOGGING_TO_API_ENABLED", "false")
                 .env("PREFECT_LOGGING_LEVEL", "ERROR"),
         };
@@ -287,7 +290,7 @@ impl Site {
         let mut call = Call::start(self.command(peer).arg(&plan).arg(&workflow).arg(&executions), &complaints);
         call.ready().await?;
         call.go().await;
-        call.reach(&executions, dag.units.len() / 2).await?;
+        call.reach(&executions, KILLED_AFTER).await?;
         call.kill().await;
         if dag::executed(&executions) >= dag.units.len() {
             return Err("it was done before it could be killed".to_owned());

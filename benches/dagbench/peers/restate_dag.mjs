@@ -6,7 +6,8 @@
 // answer is what the journal of the workflow keeps, a step inside it would only be written twice.
 //
 // What a handler does must be the same in a replay, and it may wait for one thing at a time. Units therefore go wave by wave, those of a wave at
-// once, in groups of a bounded size: to start each as soon as what it needs has ended, one would race all that run, again at every end, which costs the square of the width.
+// once, in groups of a bounded size: to start each as soon as what it needs has ended, one would race all that run, again at every end, which
+// costs the square of the width.
 
 import { library, measure, perform } from "./dag.mjs";
 
