@@ -109,7 +109,8 @@ pub async fn measure(bench: &Bench, table: &mut Table, config: &Config) {
         let mut measured: Vec<_> = peers.iter().map(|peer| Rounds::new(*peer)).collect();
         let dag = Dag::new(shape, *work);
         for round in 0..*rounds {
-            measured.rotate_left(usize::from(round > 0 && !measured.is_empty()));
+            let turn = usize::from(round > 0 && measured.len() > 1);
+            measured.rotate_left(turn);
             for rounds in measured.iter_mut().filter(|rounds| rounds.failed.is_none()) {
                 site.execute(bench, &dag, rounds).await;
             }
