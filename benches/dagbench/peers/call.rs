@@ -13,6 +13,8 @@ use tokio::time::timeout;
 
 /// How long an adapter may take to start, connect and warm up, and to carry a plan to its end.
 pub const LIMIT: Duration = Duration::from_secs(120);
+/// How long it may take to disconnect.
+const END_LIMIT: Duration = Duration::from_secs(20);
 /// How often one looks how far it has come.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
@@ -81,7 +83,10 @@ impl Call {
     /// Lets it end by itself.
     pub async fn end(mut self) {
         self.go().await;
-        let _ = timeout(LIMIT, self.child.wait()).await;
+        let _ = self.input.shutdown().await;
+        if timeout(END_LIMIT, self.child.wait()).await.is_err() {
+            eprintln!("an adapter did not end by itself and is killed");
+        }
     }
 
     async fn line(&mut self) -> Result<Value, String> {

@@ -38,11 +38,15 @@ export async function measure(execute) {
     // What a unit needs stands before it, so that the beginning of a plan is a plan.
     await execute(`${workflow}-warm`, { workMs: 0, executions: "/dev/null", units: units.slice(0, WARM_UNITS) });
   }
-  const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  const lines = createInterface({ input: process.stdin });
+  const input = lines[Symbol.asyncIterator]();
   console.log(JSON.stringify({ ready: true }));
   await input.next();
   const started = performance.now();
   await execute(workflow, { workMs, executions, units });
   console.log(JSON.stringify({ wall_ms: performance.now() - started }));
   await input.next();
+  // Otherwise the open input keeps the process.
+  lines.close();
+  process.stdin.destroy();
 }

@@ -18,7 +18,7 @@ async def perform(key, work_ms, executions):
     if work_ms:
         await asyncio.sleep(work_ms / 1000)
     if executions not in _files:
-        _files[executions] = os.open(executions, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        _files[executions] = os.open(executions, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.write(_files[executions], f"{key} {started} {time.monotonic_ns()}\n".encode())
 
 

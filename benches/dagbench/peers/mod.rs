@@ -81,8 +81,15 @@ pub fn adapter() -> bool {
     std::env::var_os(ours::VARIABLE).is_some()
 }
 
-/// All rows, or a line that says why there are none.
+/// All rows, or a line that says why there are none. Interrupted, it takes the servers down first, which are not of the terminal's group.
 pub async fn measure(bench: &Bench, table: &mut Table, config: &Config) {
+    tokio::select! {
+        () = rows(bench, table, config) => {}
+        _ = tokio::signal::ctrl_c() => std::process::exit(130),
+    }
+}
+
+async fn rows(bench: &Bench, table: &mut Table, config: &Config) {
     let shapes = [
         (shapes::layered(20, 50), Duration::ZERO, ROUNDS),
         (shapes::layered(20, 50), WORK, ROUNDS),
