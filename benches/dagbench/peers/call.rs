@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
 /// How long an adapter may take to start, connect and warm up, and to carry a plan to its end.
-pub const LIMIT: Duration = Duration::from_secs(120);
+pub const LIMIT: Duration = Duration::from_mins(2);
 /// How long it may take to disconnect.
 const END_LIMIT: Duration = Duration::from_secs(20);
 /// How often one looks how far it has come.

@@ -13,7 +13,7 @@ use specwave::config::Config;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// How long a server may take to start, and to stop.
-const START_LIMIT: Duration = Duration::from_secs(180);
+const START_LIMIT: Duration = Duration::from_mins(3);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// Instead of 24, for a machine with few cores: fewer logs that are each synced.
 const RESTATE_PARTITIONS: &str = "4";
