@@ -1,7 +1,7 @@
 //! Hints between the processes of an installation: units of some runs may be ready now.
 //!
-//! A hint is sent in a transaction of its own. That one writes nothing, so it waits for no disk, and the lock that NOTIFY takes for the
-//! whole server is held for a moment only; in the transaction that settles, it would put every commit of every run behind each other.
+//! A hint is sent in a transaction of its own. That one writes no row, so its commit waits for no disk, and the lock that NOTIFY takes for
+//! the whole server is held for a moment only; in the transaction that settles, it would put every commit of every run behind each other.
 //! Hints get lost with connections, and a pooler that shares sessions delivers none: who waits looks by itself as well.
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
