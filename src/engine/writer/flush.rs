@@ -67,7 +67,7 @@ impl Flush {
 
     async fn flush(&self, organization: OrganizationId, outcomes: &[Outcome], wishes: &[Wish]) -> Result<Flushed, StoreError> {
         let begun = Instant::now();
-        let mut tx = self.store.tenant(organization).await?;
+        let mut tx = self.store.tenant_by_key(organization).await?;
         let mut held = Vec::new();
         if !outcomes.is_empty() {
             let runs: Vec<RunId> = outcomes.iter().map(|outcome| outcome.claim.run).collect();

@@ -100,9 +100,10 @@ impl Neo4j {
         })
     }
 
-    /// How long a caller of that statement should wait: longer where the server may have to compile it.
-    pub(super) fn deadline(&self, statement: Statement) -> Duration {
-        if self.prepared.load(Ordering::Relaxed) && self.has_answered(statement) { QUERY_DEADLINE } else { COLD_DEADLINE }
+    /// How long a caller of those statements should wait: longer where the server may have to compile one of them.
+    pub(super) fn deadline(&self, statements: &[Statement]) -> Duration {
+        let warm = self.prepared.load(Ordering::Relaxed) && statements.iter().all(|&statement| self.has_answered(statement));
+        if warm { QUERY_DEADLINE } else { COLD_DEADLINE }
     }
 
     /// Sends a statement and reads its one row.

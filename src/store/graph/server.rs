@@ -18,6 +18,9 @@ use crate::dag::Direction;
 use crate::model::OrganizationId;
 use crate::store::breaker::{Breaker, Refused, Thresholds};
 
+/// What a question for waves may send: the second names a cycle, and is hardly ever asked.
+const PEELING: [Statement; 2] = [statements::WAVES, statements::UNPEELED];
+
 /// The server, and what takes its place; clones share them.
 #[derive(Clone)]
 pub struct Server {
@@ -61,32 +64,32 @@ impl Server {
     }
 
     pub(super) async fn waves(&self, plan: PlanKey) -> Result<Vec<Vec<String>>, GraphError> {
-        self.query(statements::WAVES, self.neo4j.waves(plan), |standby| standby.waves(plan)).await
+        self.query(&PEELING, self.neo4j.waves(plan), |standby| standby.waves(plan)).await
     }
 
     pub(super) async fn cycle(&self, plan: PlanKey) -> Result<Option<Vec<String>>, GraphError> {
         // What the stand-by holds was validated.
-        self.query(statements::WAVES, self.neo4j.cycle(plan), |standby| standby.waves(plan).map(|_| None)).await
+        self.query(&PEELING, self.neo4j.cycle(plan), |standby| standby.waves(plan).map(|_| None)).await
     }
 
     pub(super) async fn reach(&self, plan: PlanKey, key: &str, direction: Direction, levels: usize) -> Result<Vec<Reached>, GraphError> {
         let call = self.neo4j.reach(plan, key, direction, levels);
-        self.query(walk(direction), call, |standby| standby.reach(plan, key, direction, levels)).await
+        self.query(&[walk(direction)], call, |standby| standby.reach(plan, key, direction, levels)).await
     }
 
     pub(super) async fn neighbours(&self, plan: PlanKey, key: &str, direction: Direction) -> Result<Vec<String>, GraphError> {
         let standby = |standby: &Embedded| standby.reach(plan, key, direction, 1).map(super::keys);
-        self.query(neighbour(direction), self.neo4j.neighbours(plan, key, direction), standby).await
+        self.query(&[neighbour(direction)], self.neo4j.neighbours(plan, key, direction), standby).await
     }
 
     pub(super) async fn wave_siblings(&self, plan: PlanKey, key: &str) -> Result<Vec<String>, GraphError> {
         let call = self.neo4j.wave_siblings(plan, key);
-        self.query(statements::WAVE_SIBLINGS, call, |standby| standby.wave_siblings(plan, key)).await
+        self.query(&[statements::WAVE_SIBLINGS], call, |standby| standby.wave_siblings(plan, key)).await
     }
 
     pub(super) async fn agent_workload(&self, tenant: OrganizationId) -> Result<Vec<AgentLoad>, GraphError> {
         let call = self.neo4j.agent_workload(tenant);
-        self.query(statements::AGENT_WORKLOAD, call, |standby| Ok(standby.agent_workload(tenant))).await
+        self.query(&[statements::AGENT_WORKLOAD], call, |standby| Ok(standby.agent_workload(tenant))).await
     }
 
     pub(super) async fn update_units(&self, plan: PlanKey, updates: &[UnitUpdate]) -> Result<usize, GraphError> {
@@ -113,11 +116,11 @@ impl Server {
     /// Asks the server; the stand-by when it fails, is late, or does not have the plan.
     async fn query<T>(
         &self,
-        statement: Statement,
+        statements: &[Statement],
         call: impl Future<Output = Result<T, GraphError>>,
         standby: impl FnOnce(&Embedded) -> Result<T, GraphError>,
     ) -> Result<T, GraphError> {
-        match self.strictly(self.neo4j.deadline(statement), call).await {
+        match self.strictly(self.neo4j.deadline(statements), call).await {
             Err(GraphError::Unavailable(_) | GraphError::UnknownPlan(_)) => standby(&self.standby),
             answer => answer,
         }
