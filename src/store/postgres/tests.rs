@@ -60,6 +60,22 @@ async fn no_role_may_truncate_or_create_and_the_owner_sees_nothing() {
     assert_eq!(slug, "local");
 }
 
+/// By its statistics, an empty queue is read whole sooner than a row of it is looked up; and they say that it is empty long after it filled.
+#[tokio::test]
+async fn rows_of_a_queue_are_looked_up_however_small_it_is_thought_to_be() {
+    let store = testing::store().await;
+    let mut owner = store.owner().await.unwrap();
+    sqlx::query("analyze ready_units").execute(&mut *owner).await.unwrap();
+    let mut tx = store.tenant_by_key(LOCAL_ORGANIZATION).await.unwrap();
+    let explain = "explain delete from ready_units where ctid = any (array(select ctid from ready_units where ordinal < 3))";
+    let plan: Vec<String> = sqlx::query_scalar(explain).fetch_all(&mut *tx).await.unwrap();
+    assert!(plan.iter().any(|line| line.contains("Tid Scan on ready_units")), "{}", plan.join("\n"));
+    tx.commit().await.unwrap();
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let left: String = sqlx::query_scalar("select current_setting('enable_seqscan')").fetch_one(&mut *tx).await.unwrap();
+    assert_eq!(left, "on", "other work is planned as ever");
+}
+
 #[tokio::test]
 async fn nothing_of_a_tenant_stays_in_the_pool() {
     let store = testing::store().await;
