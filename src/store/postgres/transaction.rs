@@ -17,8 +17,8 @@ use crate::model::OrganizationId;
 const IDLE_MAX: Duration = Duration::from_secs(15);
 
 /// Holds a transaction to plans that look rows up where they lie. What the planner believes of a queue is always old: rows come and go faster
-/// than statistics are gathered. Where it takes a full table for an empty one, it reads all of it for each batch, the dead rows too: 10,000
-/// units side by side took 15 s, and take 1.8 s like this. The queues are in memory, so that no page costs more than another.
+/// than statistics are gathered. Where it takes a full queue for an empty one, it reads all of it for each batch, the dead rows too
+/// (`benches/README.md` has the figures). A queue is in memory, so that a page costs nothing beside the rows that need not be read.
 const BY_KEY: &str = "set local enable_seqscan = off; set local enable_bitmapscan = off; set local random_page_cost = 0";
 
 /// A transaction that sees the rows of one organization. The only way for application work.
