@@ -16,35 +16,20 @@ const SHAPE: Shape = Shape { seed: 1, units: 30, work_ms_max: 20 };
 /// How often the file of effects and the process table are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// With the work done and not yet settled: its late write is refused and told.
+/// With the work done and not yet settled.
 pub async fn past_its_lease(context: Arc<Context>) -> Tally {
-    let case = Case::new(context.cluster().await, SHAPE).await;
-    let done_again = async |case: &Case, stopped: &str| {
-        let lines = effects::read(&case.settings.effects);
-        let done = |place: usize| lines.iter().any(|line| line.deed == Deed::Effect && line.worker == stopped && line.place == place);
-        lines.iter().any(|line| line.deed == Deed::Effect && line.worker != stopped && done(line.place))
-    };
-    let tally = stop_until(&case, "unit.after_effect=2:stop", done_again).await;
-    assert!(tally.refused >= 1 && tally.re_executions >= 1, "{tally}");
-    tally
+    stop_until_done_again(context, "unit.after_effect=2:stop").await
 }
 
 /// In the middle of a transaction that holds the run: the others do not wait for it without end.
 pub async fn inside_a_transaction(context: Arc<Context>) -> Tally {
-    let case = Case::new(context.cluster().await, SHAPE).await;
-    let settled = async |case: &Case, stopped: &str| {
-        let query = "select count(*) from task_attempts where run_id = $1 and agent not in ($2, '')";
-        let count = sqlx::query_scalar(query).bind(case.settings.run.0).bind(stopped).fetch_one(&case.database.facts);
-        let count: i64 = count.await.unwrap();
-        count > 0
-    };
-    let tally = stop_until(&case, "advance.inside=3:stop", settled).await;
-    assert!(tally.refused >= 1, "its transaction was ended, and came too late: {tally}");
-    tally
+    stop_until_done_again(context, "advance.inside=3:stop").await
 }
 
-/// A worker stops at a place; another one goes on, until that has come to something, and then the first one does too.
-async fn stop_until(case: &Case, armed: &str, until: impl AsyncFn(&Case, &str) -> bool) -> Tally {
+/// A worker stops at a place; another one goes on, until it has done again what the first one did; and then the first one goes on too,
+/// whose late write is refused and told.
+async fn stop_until_done_again(context: Arc<Context>, armed: &str) -> Tally {
+    let case = Case::new(context.cluster().await, SHAPE).await;
     let (first, second) = (case.settings_of(1), case.settings_of(2));
     let mut stopped = Process::start(&first, command(&first, armed));
     let happening = async {
@@ -52,7 +37,7 @@ async fn stop_until(case: &Case, armed: &str, until: impl AsyncFn(&Case, &str) -
             tokio::time::sleep(LOOK_EVERY).await;
         }
         let others = async {
-            while !until(case, &first.name).await {
+            while !done_again(&case, &first.name) {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
             stopped.signal(Signal::CONT);
@@ -63,5 +48,13 @@ async fn stop_until(case: &Case, armed: &str, until: impl AsyncFn(&Case, &str) -
     case.watched(happening).await;
     let tally = case.check().await;
     case.compare_with_undisturbed().await;
+    assert!(tally.refused >= 1 && tally.re_executions >= 1, "{tally}");
     tally
+}
+
+/// Whether another worker has had an effect where the stopped one had its own.
+fn done_again(case: &Case, stopped: &str) -> bool {
+    let lines = effects::read(&case.settings.effects);
+    let done = |place: usize| lines.iter().any(|line| line.deed == Deed::Effect && line.worker == stopped && line.place == place);
+    lines.iter().any(|line| line.deed == Deed::Effect && line.worker != stopped && done(line.place))
 }
