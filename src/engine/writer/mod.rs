@@ -30,10 +30,11 @@ use crate::store::postgres::{Postgres, StoreError};
 const BATCH_MAX: usize = 1_000;
 /// Requests that may wait; beyond it workers wait to hand theirs in.
 const QUEUE_MAX: usize = 4_000;
-/// How often at most the writer lets others go first before it begins a flush: what is about to arrive comes along.
+/// How often at most the writer lets others go first before it begins a flush, while some are expected: what is about to arrive comes
+/// along. A few microseconds each.
 const COURTESIES_MAX: usize = 64;
-/// After so many it goes on only while something keeps arriving.
-const COURTESIES_MIN: usize = 3;
+/// After so many in a row that brought nothing it begins: who has not come is at work.
+const COURTESIES_IN_VAIN: usize = 16;
 /// When a wish is first tried again of itself, for a hint from another process may be lost; the wait doubles up to the second one.
 const LOOK_AFTER: std::time::Duration = std::time::Duration::from_millis(5);
 const LOOK_AFTER_MAX: std::time::Duration = std::time::Duration::from_millis(500);
@@ -69,6 +70,12 @@ enum Request {
     Heard(Vec<RunId>),
 }
 
+impl Request {
+    fn settles(&self) -> bool {
+        matches!(self, Self::Settle { .. })
+    }
+}
+
 /// A wish, and who waits for it.
 #[derive(Debug)]
 struct Waiting {
@@ -88,7 +95,7 @@ impl Writer {
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
         let hints = Hints::new(store.clone(), claimer.worker);
         let flush = Flush { store, claimer };
-        tokio::spawn(Loop { flush, queue: queue.downgrade(), changes, hints, parked: Vec::new() }.run(requests));
+        tokio::spawn(Loop { flush, queue: queue.downgrade(), changes, hints, parked: Vec::new(), out: 0, answered: 0 }.run(requests));
         Self { queue }
     }
 
@@ -159,6 +166,10 @@ struct Loop {
     hints: Hints,
     /// Wishes that came to nothing so far.
     parked: Vec<Waiting>,
+    /// Units handed out and not yet settled, as a guess: some never come back, their leases run out.
+    out: usize,
+    /// Settlements of the last flush: those whose they were are about to ask for more.
+    answered: usize,
 }
 
 /// What goes into one transaction.
@@ -181,19 +192,31 @@ impl Loop {
             if received == Some(0) {
                 return;
             }
-            let (mut courtesies, mut known) = (0, 0);
-            while courtesies < COURTESIES_MAX && (courtesies < COURTESIES_MIN || requests.len() > known) {
-                (courtesies, known) = (courtesies + 1, requests.len());
-                tokio::task::yield_now().await;
-            }
-            while arrived.len() < BATCH_MAX
-                && let Ok(request) = requests.try_recv()
-            {
-                arrived.push(request);
-            }
+            self.let_others_go_first(&mut arrived, &mut requests).await;
             for (organization, batch) in self.sort(std::mem::take(&mut arrived)) {
                 self.write(organization, batch).await;
             }
+        }
+    }
+
+    /// Until all who are expected have come, or it is clear that they are not about to: the units that are out with what became of them, and
+    /// those who were answered with a wish for more.
+    async fn let_others_go_first(&self, arrived: &mut Vec<Request>, requests: &mut mpsc::Receiver<Request>) {
+        let (mut settling, mut in_vain) = (arrived.iter().filter(|request| request.settles()).count(), 0);
+        for _ in 0..COURTESIES_MAX {
+            let known = arrived.len();
+            while arrived.len() < BATCH_MAX
+                && let Ok(request) = requests.try_recv()
+            {
+                settling += usize::from(request.settles());
+                arrived.push(request);
+            }
+            in_vain = if arrived.len() > known { 0 } else { in_vain + 1 };
+            let complete = settling >= self.out && arrived.len() >= self.answered;
+            if complete || in_vain == COURTESIES_IN_VAIN || arrived.len() == BATCH_MAX {
+                return;
+            }
+            tokio::task::yield_now().await;
         }
     }
 
@@ -234,6 +257,7 @@ impl Loop {
         let Batch { outcomes, settling, claims } = batch;
         let wishes: Vec<Wish> = claims.iter().map(|waiting| waiting.wish).collect();
         let settled: BTreeSet<RunId> = outcomes.iter().map(|outcome| outcome.claim.run).collect();
+        (self.out, self.answered) = (self.out.saturating_sub(outcomes.len()), outcomes.len());
         match self.flush.flush_with_retries(organization, &outcomes, &wishes).await {
             Err(error) if outcomes.len() + wishes.len() > 1 && !error.is_transient() => {
                 for (outcome, answer) in outcomes.into_iter().zip(settling) {
@@ -298,6 +322,7 @@ impl Loop {
             }
             _ => {
                 let organization = waiting.wish.organization;
+                self.out += claimed.units.len();
                 if let Err(Ok(unwanted)) = waiting.answer.send(Ok(claimed))
                     && let Some(queue) = self.queue.upgrade()
                 {

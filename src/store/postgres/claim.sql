@@ -6,8 +6,8 @@
 -- Barriers: only the earliest wave in which something is ready or running. What is pending in an earlier one can only wait for somebody's
 -- help: its dependencies lie in earlier waves still, and none of those is ready or running. So it holds up nothing.
 -- Whoever changes a unit locks it before its place in the queue; a claim comes the other way and therefore waits for neither.
--- What was picked is looked up by its key, an array of them at once: a join would be planned for a handful of rows while the tables are
--- new, and compare each with each.
+-- What was picked is looked up one by one, by its whole key: for an array of them, or a join, the planner, who takes a new run for a small
+-- one, would read the whole run.
 with busy as (
     select run_id, wave, agent_kind, count(*) as running
     from unit_leases
@@ -70,17 +70,21 @@ picked as materialized (
     for update skip locked
 ),
 held as materialized (
-    select ctid as place_in_table, ordinal
-    from run_tasks
-    where organization_id = $1
-      and run_id = $2
-      and ordinal = any (array(select ordinal from picked))
-      and state = 'ready'
-    for update skip locked
+    select picked.place_in_queue, unit.place_in_table
+    from picked
+    cross join lateral (
+        select t.ctid as place_in_table
+        from run_tasks t
+        where t.organization_id = $1
+          and t.run_id = $2
+          and t.ordinal = picked.ordinal
+          and t.state = 'ready'
+        for update skip locked
+    ) unit
 ),
 taken as (
     delete from ready_units
-    where ctid = any (array(select place_in_queue from picked where ordinal in (select ordinal from held)))
+    where ctid = any (array(select place_in_queue from held))
 ),
 claimed as (
     update run_tasks t

@@ -44,7 +44,7 @@ pub async fn reopen(tx: &mut TenantTx, run: RunId, keys: &[String], reason: &str
         });
     }
     let withdrawn: Vec<Uuid> = reopened.iter().filter(|unit| unit.asked).map(|unit| unit.unit.0).collect();
-    withdraw(tx, &withdrawn).await?;
+    withdraw(tx, run, &withdrawn).await?;
     let units: Vec<Uuid> = reopened.iter().map(|unit| unit.unit.0).collect();
     record(tx, run, &units, &tokens, "reopened", reason).await?;
     block_behind_failures(tx, run).await?;
@@ -52,12 +52,14 @@ pub async fn reopen(tx: &mut TenantTx, run: RunId, keys: &[String], reason: &str
 }
 
 /// Withdraws the successes of those units: their own, and the earlier ones of the same input that they reused.
-async fn withdraw(tx: &mut TenantTx, units: &[Uuid]) -> Result<(), StoreError> {
-    let update = "update task_attempts a set withdrawn_at = now() \
+async fn withdraw(tx: &mut TenantTx, run: RunId, units: &[Uuid]) -> Result<(), StoreError> {
+    let update = "with own as ( \
+                      select id, reused from task_attempts where organization_id = $1 and run_id = $2 and unit_id = any($3) \
+                  ) \
+                  update task_attempts a set withdrawn_at = now() \
                   where a.organization_id = $1 and a.withdrawn_at is null and a.outcome in ('succeeded', 'handed_in') \
-                  and (a.unit_id = any($2) or a.id in ( \
-                      select reused from task_attempts where organization_id = $1 and unit_id = any($2) and reused is not null))";
-    sqlx::query(update).bind(tx.organization().0).bind(units).execute(&mut **tx).await?;
+                  and a.id in (select id from own union select reused from own)";
+    sqlx::query(update).bind(tx.organization().0).bind(run.0).bind(units).execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -76,6 +76,22 @@ async fn rows_of_a_queue_are_looked_up_however_small_it_is_thought_to_be() {
     assert_eq!(left, "on", "other work is planned as ever");
 }
 
+/// What a foreign key would refuse, refused by the statement.
+#[tokio::test]
+async fn edges_without_ends_and_units_without_a_run_are_refused() {
+    let store = testing::store().await;
+    let refused = async |statement: &'static str, constraint: &str| {
+        let mut tenant = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+        let insert = sqlx::query(statement).bind(LOCAL_ORGANIZATION.0).bind(RunId::new().0);
+        let error = insert.execute(&mut *tenant).await.unwrap_err().into_database_error().unwrap();
+        assert_eq!((error.code().as_deref(), error.constraint()), (Some("23503"), Some(constraint)), "{error}");
+    };
+    let edge = "insert into task_dependencies (organization_id, plan_id, depends_on, task, reason) values ($1, $2, 0, 1, '')";
+    refused(edge, "task_dependencies_ends_check").await;
+    let unit = "insert into run_tasks (organization_id, run_id, ordinal, id, rank, pending, gate, key, state) values ($1, $2, 0, $2, 0, 0, true, 'a', 'pending')";
+    refused(unit, "run_tasks_run_check").await;
+}
+
 #[tokio::test]
 async fn nothing_of_a_tenant_stays_in_the_pool() {
     let store = testing::store().await;

@@ -16,10 +16,13 @@ use crate::model::OrganizationId;
 /// wait for what it has locked.
 const IDLE_MAX: Duration = Duration::from_secs(15);
 
-/// Holds a transaction to plans that look rows up where they lie. What the planner believes of a queue is always old: rows come and go faster
-/// than statistics are gathered. Where it takes a full queue for an empty one, it reads all of it for each batch, the dead rows too
-/// (`benches/README.md` has the figures). A queue is in memory, so that a page costs nothing beside the rows that need not be read.
-const BY_KEY: &str = "set local enable_seqscan = off; set local enable_bitmapscan = off; set local random_page_cost = 0";
+/// Holds a transaction to plans that look rows up where they lie, and makes each of them once. What the planner believes of a queue is
+/// always old: rows come and go faster than statistics are gathered. Where it takes a full queue for an empty one, it reads all of it for
+/// each batch, the dead rows too (`benches/README.md` has the figures). A queue is in memory, so that a page costs nothing beside the rows
+/// that need not be read; and no value of a parameter makes another plan better, though the planner likes to make one for each. Whatever it
+/// may think a plan costs, compiling one is never worth it.
+const BY_KEY: &str = "set local enable_seqscan = off; set local enable_bitmapscan = off; set local random_page_cost = 0; \
+                      set local plan_cache_mode = force_generic_plan; set local jit = off";
 
 /// A transaction that sees the rows of one organization. The only way for application work.
 #[derive(Debug)]

@@ -216,8 +216,9 @@ pub async fn heartbeat(tx: &mut TenantTx, claims: &[Claim], lease: Duration) -> 
 /// Every unit and gate of a run, in plan order.
 pub async fn list(tx: &mut TenantTx, run: RunId) -> Result<Vec<UnitRow>, StoreError> {
     let query = "select t.id, t.ordinal, key, state, gate, pending, attempt, not_before, owner, started_at \
-                 from run_tasks t left join unit_leases l \
-                 on l.organization_id = t.organization_id and l.run_id = t.run_id and l.ordinal = t.ordinal \
+                 from run_tasks t left join lateral ( \
+                     select owner, started_at from unit_leases where organization_id = $1 and run_id = $2 and ordinal = t.ordinal offset 0 \
+                 ) l on true \
                  where t.organization_id = $1 and t.run_id = $2 order by t.ordinal";
     let rows = sqlx::query(query).bind(tx.organization().0).bind(run.0).fetch_all(&mut **tx).await?;
     let read = |row: &sqlx::postgres::PgRow| {
