@@ -37,8 +37,10 @@ mod armed {
 
     use rustix::process::{Signal, getpid, kill_process};
 
-    /// Until then a signal has stopped every thread.
+    /// Until then a signal that was taken has stopped every thread.
     const TAKES_EFFECT: Duration = Duration::from_millis(200);
+    /// How often one looks whether it was taken.
+    const LOOK_EVERY: Duration = Duration::from_millis(1);
 
     /// What happens, and the how many-th time.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,12 +56,23 @@ mod armed {
             let reached = move || {
                 if hits.fetch_add(1, Ordering::Relaxed) + 1 == armed.hit {
                     kill_process(getpid(), armed.signal).expect("a process may signal itself");
-                    // Another thread may be the one that takes the signal: this one goes no further meanwhile.
+                    // Another thread may be the one that takes the signal, once the disk has answered it: this one goes no further meanwhile.
+                    while pending(armed.signal) {
+                        std::thread::sleep(LOOK_EVERY);
+                    }
                     std::thread::sleep(TAKES_EFFECT);
                 }
             };
             fail::cfg_callback(armed.point, reached).expect("a callback needs no parsing");
         }
+    }
+
+    /// True while no thread of this process has taken the signal.
+    fn pending(signal: Signal) -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let signals = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+        let signals = signals.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+        signals >> (signal.as_raw() - 1) & 1 == 1
     }
 
     fn parse(text: &str) -> Vec<Armed> {
