@@ -168,7 +168,7 @@ struct Loop {
     parked: Vec<Waiting>,
     /// Units handed out and not yet settled, as a guess: some never come back, their leases run out.
     out: usize,
-    /// Settlements of the last flush: those whose they were are about to ask for more.
+    /// Settlements that were just written, of all organizations: those whose they were are about to ask for more.
     answered: usize,
 }
 
@@ -193,6 +193,7 @@ impl Loop {
                 return;
             }
             self.let_others_go_first(&mut arrived, &mut requests).await;
+            self.answered = 0;
             for (organization, batch) in self.sort(std::mem::take(&mut arrived)) {
                 self.write(organization, batch).await;
             }
@@ -257,7 +258,8 @@ impl Loop {
         let Batch { outcomes, settling, claims } = batch;
         let wishes: Vec<Wish> = claims.iter().map(|waiting| waiting.wish).collect();
         let settled: BTreeSet<RunId> = outcomes.iter().map(|outcome| outcome.claim.run).collect();
-        (self.out, self.answered) = (self.out.saturating_sub(outcomes.len()), outcomes.len());
+        self.out = self.out.saturating_sub(outcomes.len());
+        self.answered += outcomes.len();
         match self.flush.flush_with_retries(organization, &outcomes, &wishes).await {
             Err(error) if outcomes.len() + wishes.len() > 1 && !error.is_transient() => {
                 for (outcome, answer) in outcomes.into_iter().zip(settling) {
