@@ -1,4 +1,4 @@
-//! Fingerprints the generator: its code and its target packs. What it made is reused only by the same fingerprint.
+//! Fingerprints the generator: its code and its target packs. What it made is reused only by the same fingerprint. Watches the migrations.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -11,6 +11,8 @@ fn main() {
         println!("cargo::rerun-if-changed={root}");
         collect(Path::new(root), &mut files);
     }
+    // The macro that includes them does not notice a new file.
+    println!("cargo::rerun-if-changed=migrations");
     files.sort();
     let mut hasher = DefaultHasher::new();
     for file in files {

@@ -20,10 +20,12 @@ use crate::sink::Sink;
 use crate::tally::Tally;
 use crate::worker::{self, Settings};
 
-/// How often the invariants are looked at while workers live and die.
+/// How often the invariants are looked at while workers live and die; and no more than a part of the time is spent on looking.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
-/// How long a run may take before it counts as one that never ends.
+const LOOKING_PART: u32 = 10;
+/// How long a run may take before it counts as one that never ends, and how much longer for each of its units.
 const PATIENCE: Duration = Duration::from_mins(5);
+const PATIENCE_PER_UNIT: Duration = Duration::from_millis(50);
 /// Units that the undisturbed run works on at once.
 const UNDISTURBED_AT_ONCE: usize = 16;
 
@@ -77,16 +79,19 @@ impl Case {
 
     /// Looks at the invariants while something happens; it fails when they do not hold, or when that takes too long.
     pub async fn watched<T>(&self, happening: impl Future<Output = T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PATIENCE + PATIENCE_PER_UNIT * u32::try_from(self.dag.units()).unwrap();
         tokio::pin!(happening);
+        let mut pause = LOOK_EVERY;
         loop {
             tokio::select! {
                 happened = &mut happening => return happened,
-                () = tokio::time::sleep(LOOK_EVERY) => {
+                () = tokio::time::sleep(pause) => {
+                    let looking = Instant::now();
                     // A server that restarts is looked at again later.
                     if let Ok(wrong) = self.wrong_counters().await {
                         assert_eq!(wrong, Vec::<String>::new(), "counters, states and leases disagree");
                     }
+                    pause = LOOK_EVERY.max(looking.elapsed() * LOOKING_PART);
                     assert!(Instant::now() < deadline, "the run does not end: {}", self.standing().await);
                 }
             }
