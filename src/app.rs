@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-use crate::agents::{Agent, GeneratorAgent};
+use crate::agents::{Agent, GeneratorAgent, Roster, profile};
 use crate::config::{Config, SchedulingSettings};
 use crate::embed::{self, Embedder};
 use crate::engine::{Engine, EngineOptions, RetryPolicy, RunGuard};
@@ -19,7 +19,7 @@ use crate::runner::queue::Prepare;
 use crate::store::breaker::Thresholds;
 use crate::store::cache::{Cache, CacheError};
 use crate::store::graph::Graph;
-use crate::store::postgres::{Postgres, PostgresConfig, StoreError, runs, specs};
+use crate::store::postgres::{Postgres, PostgresConfig, StoreError, profiles, runs, specs};
 use crate::store::projection::Projections;
 use crate::store::vectors::{self, Generation, Vectors, VectorsError};
 
@@ -122,6 +122,7 @@ impl App {
         let submission = Arc::new(self.submission(&guard).await?);
         let pack = Arc::new(TargetPack::load(&submission.target)?);
         let generator: Arc<dyn Agent> = Arc::new(GeneratorAgent::new(Arc::clone(&pack)));
+        let roster = Arc::new(self.roster(submission.options.agent.as_deref()).await?);
         Ok(Run {
             id: guard.run,
             organization: guard.organization,
@@ -137,6 +138,7 @@ impl App {
             embedder: self.embedder_status.clone(),
             pack: Some(pack),
             generator: Some(generator),
+            roster,
             events,
             stop,
             told: Arc::default(),
@@ -152,6 +154,15 @@ impl App {
             let (app, engine) = (app.clone(), engine.clone());
             Box::pin(async move { app.run(engine, guard, events, stop).await })
         })
+    }
+
+    /// Everybody who can be sent to a unit, and who is sent by default.
+    pub async fn roster(&self, default: Option<&str>) -> anyhow::Result<Roster> {
+        let mut tx = self.postgres.tenant(self.actor.organization).await?;
+        profiles::add_missing(&mut tx, &profile::built_in()).await?;
+        let profiles = profiles::list(&mut tx).await?;
+        tx.commit().await?;
+        Ok(Roster::new(profiles, &self.config.agents, default, self.config.unit_timeout))
     }
 
     async fn submission(&self, guard: &RunGuard) -> anyhow::Result<Submission> {

@@ -15,11 +15,12 @@ pub struct Logging {
 
 /// Sends events to stderr.
 pub fn install(logging: &Logging) {
+    // genai logs whole answers of providers, which may repeat a key; what matters of them is in the errors that it returns.
     let level = match logging.verbosity {
-        0 => "warn,sqlx=error",
-        1 => "specwave=info,warn",
-        2 => "specwave=debug,info",
-        _ => "trace",
+        0 => "warn,sqlx=error,genai=off",
+        1 => "specwave=info,warn,genai=off",
+        2 => "specwave=debug,info,genai=off",
+        _ => "trace,genai=off",
     };
     let filter = EnvFilter::new(logging.directives.as_deref().unwrap_or(level));
     let coloured = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;

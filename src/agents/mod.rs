@@ -1,9 +1,18 @@
-//! Who performs a unit. One trait, one file per kind of agent; `assignment` chooses and says why.
+//! Who performs a unit. One trait, one file per kind of agent; `profile` says what an agent is for, `roster` which ones can be had,
+//! `assignment` chooses and says why.
 //!
 //! Called by `runner`. An agent delivers files; it never judges them, stores them, or changes a unit's state.
 
 pub mod assignment;
 pub mod generator;
+pub mod llm;
+pub mod meter;
+pub mod profile;
+pub mod repair;
+pub mod roster;
+pub mod transcript;
+pub mod tryout;
+pub mod usage;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,14 +20,20 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-pub use assignment::{Assignment, assign};
+pub use assignment::{Assignment, Request, assign, expected_kind};
 pub use generator::GeneratorAgent;
+pub use meter::{Bound, Meter, Metered, Refused, Reservation, Spent};
+pub use profile::{Profile, ProfileError};
+pub use repair::{Evidence, Repair};
+pub use roster::Roster;
+pub use transcript::{Entry, Transcript};
+pub use usage::Usage;
 
+use crate::engine::ErrorClass;
 use crate::generate::{GeneratedFile, Prior};
 use crate::model::{AgentKind, SpecDocument, Task};
 
 /// What an agent is given.
-#[derive(Debug, Clone)]
 pub struct Work {
     /// The unit.
     pub unit: Task,
@@ -26,10 +41,51 @@ pub struct Work {
     pub document: Arc<SpecDocument>,
     /// Files of the last delivery that the unit carries on from.
     pub prior: Arc<Prior>,
+    /// What whoever reads is told.
+    pub briefing: Briefing,
+    /// Who counts what it uses.
+    pub meter: Arc<dyn Meter>,
+}
+
+/// What an agent that reads is told. Generators read the specification itself and get an empty one.
+#[derive(Debug, Clone, Default)]
+pub struct Briefing {
+    /// What is known about the project, within a budget.
+    pub context: String,
+    /// Language and framework in words; empty when the specification leaves it open.
+    pub target: String,
+    /// Files that belong to other units.
+    pub taken: Vec<String>,
+    /// What was wrong with the try before.
+    pub repair: Option<Repair>,
+}
+
+/// What an agent leaves behind.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    /// The files.
+    pub files: Vec<GeneratedFile>,
+    /// What it used and said.
+    pub account: Account,
+}
+
+/// What a try used, in the providers' own numbers, and what was said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Tokens.
+    pub usage: Usage,
+    /// Requests that were made.
+    pub calls: usize,
+    /// Requests among them whose use nobody reported.
+    pub unreported: usize,
+    /// What it cost in millionths of the currency of prices; none when nobody knows.
+    pub cost_micros: Option<u64>,
+    /// The conversation, without secrets.
+    pub transcript: Transcript,
 }
 
 /// The files of one unit, on their way.
-pub type Delivery<'a> = Pin<Box<dyn Future<Output = Result<Vec<GeneratedFile>, AgentError>> + Send + 'a>>;
+pub type Delivery<'a> = Pin<Box<dyn Future<Output = Result<Delivered, AgentError>> + Send + 'a>>;
 
 /// Something that performs units.
 pub trait Agent: Send + Sync {
@@ -42,7 +98,7 @@ pub trait Agent: Send + Sync {
     /// What its results depend on besides the work itself; part of a unit's input hash.
     fn version(&self) -> &str;
 
-    /// True when equal work gives equal files, so that trying again is pointless.
+    /// True when equal work gives equal files, so that trying again is pointless. Whoever is not reads a briefing.
     fn deterministic(&self) -> bool;
 
     /// Performs the unit. Dropping the future abandons the work.
@@ -58,4 +114,32 @@ pub enum AgentError {
     /// The agent's own task ended abnormally.
     #[error("the agent stopped abnormally: {0}")]
     Stopped(String),
+    /// It tried, and this came of it.
+    #[error("{message}")]
+    Failed {
+        /// What kind of failure.
+        class: ErrorClass,
+        /// What happened, without secrets.
+        message: String,
+        /// What was used and said until then.
+        account: Box<Account>,
+    },
+}
+
+impl AgentError {
+    /// What kind of failure it is, for whoever decides about another attempt.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Generate(_) | Self::Stopped(_) => ErrorClass::Permanent,
+            Self::Failed { class, .. } => *class,
+        }
+    }
+
+    /// What was used and said before it failed.
+    pub fn account(self) -> Account {
+        match self {
+            Self::Generate(_) | Self::Stopped(_) => Account::default(),
+            Self::Failed { account, .. } => *account,
+        }
+    }
 }

@@ -4,6 +4,8 @@
 //! paused, 5 a required store is unavailable.
 
 mod acting;
+mod agents;
+mod agents_view;
 mod cancel;
 mod change;
 mod completions;
@@ -130,6 +132,9 @@ enum Command {
     /// Search and show what was learned
     #[command(subcommand)]
     Patterns(patterns::PatternsCommand),
+    /// Look at the agents, and change who there is
+    #[command(subcommand)]
+    Agents(agents::AgentsCommand),
     /// Show how every store and tool is, and what to do about it
     Doctor(doctor::DoctorArgs),
     /// Build graph, vectors or cache anew from the facts in PostgreSQL
@@ -183,6 +188,7 @@ impl Cli {
             Command::Reject(args) => decide::reject(args, &global).await,
             Command::Undo(args) => undo::run(&args),
             Command::Patterns(command) => patterns::run(command, &global).await,
+            Command::Agents(command) => agents::run(command, &global).await,
             Command::Doctor(args) => doctor::run(&args, &global).await,
             Command::Rebuild(args) => Box::pin(rebuild::run(args, &global)).await,
             Command::Verify(args) => Box::pin(verify::run(args, &global)).await,

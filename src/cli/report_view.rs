@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
+use super::agents_view;
 use super::output::{duration, print_table, say};
 use crate::model::report::{PhaseReport, RunReport, UnitReport};
 use crate::model::{RunState, Severity, UnitState, Verdict};
@@ -31,6 +32,9 @@ pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
     section("Units");
     print_units(&report.units);
     print_contexts(&report.units);
+    if let Some(agents) = &report.agents {
+        agents_view::print(agents, &report.units);
+    }
     if !report.checks.is_empty() {
         section("Checks");
         for check in &report.checks {
@@ -66,6 +70,10 @@ pub fn print_ending(report: &RunReport, compliance: Option<&Compliance>) {
         }
     }
     print_unfinished(&report.units);
+    if let Some(agents) = &report.agents {
+        say!("{}", agents_view::used(agents));
+        say!("{}", agents_view::saved(agents));
+    }
     if report.tree_hash.is_some() {
         say!("files   {}", report.out);
         if !report.start.is_empty() {

@@ -35,6 +35,9 @@ pub struct RunArgs {
     /// The target pack [default: the specification's, else the setting run.target]
     #[arg(long)]
     target: Option<String>,
+    /// Who builds what no generator builds: an agent's name, or auto [default: the setting agents.default]
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
     /// Units that are worked on at once
     #[arg(short, long, value_name = "N")]
     concurrency: Option<u16>,
@@ -56,7 +59,8 @@ pub struct RunArgs {
 pub async fn run(args: RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let concurrency = args.concurrency.map(|count| ("run.concurrency", toml::Value::Integer(i64::from(count))));
     let strict_waves = args.strict_waves.then_some(("run.strict_waves", toml::Value::Boolean(true)));
-    let config = Arc::new(global.config(concurrency.into_iter().chain(strict_waves).collect())?);
+    let agent = args.agent.clone().map(|name| ("agents.default", toml::Value::String(name)));
+    let config = Arc::new(global.config(concurrency.into_iter().chain(strict_waves).chain(agent).collect())?);
     let content = plan::read_input(&args.spec)?;
     let format = args.format.map(SpecFormat::from);
     let document = read(&args.spec, &content, format)?;
@@ -64,7 +68,8 @@ pub async fn run(args: RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     // What cannot be planned is refused before a run is made of it.
     plan::plan_or_refuse(&document, Vec::new(), shown(&args.spec), Some(&target))?;
     let out = output_directory(args.out.as_deref(), &document)?;
-    let options = RunOptions { format, force: args.force, strict_waves: config.strict_waves };
+    let agent = config.agents.default.clone();
+    let options = RunOptions { format, force: args.force, strict_waves: config.strict_waves, agent };
     let slug = intake::identity(args.name.as_deref(), &document).map_err(|refusal| refused(&refusal))?;
 
     let app = App::open(config).await?;

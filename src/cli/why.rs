@@ -10,6 +10,7 @@ use super::{Failure, Global, output, select};
 use crate::app;
 use crate::ingest;
 use crate::model::{Actor, UnitEvent, UnitState};
+use crate::store::postgres::assignments::{self, AssignmentRow};
 use crate::store::postgres::attempts::{self, AttemptRow};
 use crate::store::postgres::tasks::{self, DependencyEntry, UnitEntry};
 use crate::store::postgres::{Postgres, units};
@@ -31,6 +32,7 @@ struct Story {
     unit: UnitEntry,
     dependencies: Vec<DependencyEntry>,
     history: Vec<AttemptRow>,
+    sent: Vec<AssignmentRow>,
 }
 
 /// Runs the command.
@@ -62,12 +64,13 @@ async fn read(postgres: &Postgres, actor: &Actor, args: &WhyArgs) -> anyhow::Res
     };
     let dependencies = tasks::dependencies(&mut tx, &unit).await?;
     let history = attempts::list(&mut tx, run.id, Some(&unit.key)).await?;
+    let sent = assignments::list(&mut tx, run.id, Some(&unit.key)).await?;
     tx.commit().await?;
-    Ok(Story { unit, dependencies, history })
+    Ok(Story { unit, dependencies, history, sent })
 }
 
 fn print(story: &Story) {
-    let Story { unit, dependencies, history } = story;
+    let Story { unit, dependencies, history, sent } = story;
     let bold = anstyle::Style::new().bold();
     say!("{bold}{}{bold:#} is {}: {}", unit.key, unit.state.as_str(), reason(story));
     for dependency in dependencies {
@@ -82,6 +85,9 @@ fn print(story: &Story) {
         let error = if error.is_empty() { String::new() } else { format!(": {error}") };
         let withdrawn = if attempt.withdrawn { ", withdrawn since" } else { "" };
         say!("  {at} {}{by}{class}{withdrawn}{error}", attempt.outcome);
+        if let Some(row) = sent.iter().find(|row| row.token == attempt.token) {
+            say!("    {} was sent: {}", row.agent, row.reason);
+        }
     }
     for (event, state) in following(unit.state) {
         say!("  may become {} ({})", state.as_str(), event.words());
@@ -90,7 +96,7 @@ fn print(story: &Story) {
 
 /// The one sentence.
 fn reason(story: &Story) -> String {
-    let Story { unit, dependencies, history } = story;
+    let Story { unit, dependencies, history, .. } = story;
     let last = history.iter().rev().find(|attempt| !attempt.error.is_empty());
     let last =
         last.map_or_else(|| "nothing was written down".to_owned(), |attempt| attempt.error.lines().next().unwrap_or_default().to_owned());
@@ -125,7 +131,7 @@ fn following(state: UnitState) -> impl Iterator<Item = (UnitEvent, UnitState)> {
 }
 
 fn document(story: &Story) -> serde_json::Value {
-    let Story { unit, dependencies, history } = story;
+    let Story { unit, dependencies, history, sent } = story;
     json!({
         "run": unit.run,
         "unit": unit.key,
@@ -140,6 +146,10 @@ fn document(story: &Story) -> serde_json::Value {
             "outcome": attempt.outcome, "agent": attempt.agent, "error_class": attempt.error_class, "error": attempt.error,
             "token": attempt.token, "worker": attempt.worker, "withdrawn": attempt.withdrawn,
             "started_at": attempt.started_at.format(&Rfc3339).ok(), "finished_at": attempt.finished_at.format(&Rfc3339).ok(),
+        })).collect::<Vec<_>>(),
+        "sent": sent.iter().map(|row| json!({
+            "token": row.token, "agent": row.agent, "reason": row.reason, "choice": row.choice, "arm": row.arm,
+            "passed": row.ended.as_ref().map(|ended| ended.passed),
         })).collect::<Vec<_>>(),
         "may_become": following(unit.state).map(|(event, state)| json!({"state": state, "by": event.words()})).collect::<Vec<_>>(),
     })

@@ -3,6 +3,7 @@
 //! Precedence: flag > environment > `./specwave.toml` > the user's `config.toml` > `default.toml`.
 //! Every value remembers where it came from, so that `specwave config` can say so.
 
+mod agents;
 mod scheduling;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use thiserror::Error;
 use toml::Value;
 
+pub use agents::{AgentSettings, ModelSettings};
 pub use scheduling::SchedulingSettings;
 
 const DEFAULTS: &str = include_str!("default.toml");
@@ -22,7 +24,7 @@ const TOKEN_BYTES_MIN: usize = 32;
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Environment variables and the settings they stand for.
-const ENVIRONMENT: [(&str, &str); 18] = [
+const ENVIRONMENT: [(&str, &str); 25] = [
     ("SPECWAVE_DATA_DIR", "data_dir"),
     ("DATABASE_URL", "database_url"),
     ("NEO4J_URI", "graph.uri"),
@@ -41,10 +43,26 @@ const ENVIRONMENT: [(&str, &str); 18] = [
     ("SPECWAVE_EMBEDDER", "embedder.kind"),
     ("ORT_DYLIB_PATH", "embedder.library"),
     ("SPECWAVE_PYTHON", "python.command"),
+    ("SPECWAVE_AGENT", "agents.default"),
+    ("SPECWAVE_LLM_PROVIDER", "llm.provider"),
+    ("SPECWAVE_LLM_MODEL", "llm.model"),
+    ("SPECWAVE_LLM_BASE_URL", "llm.base_url"),
+    ("SPECWAVE_LLM_API_KEY", "llm.api_key"),
+    ("ANTHROPIC_API_KEY", "llm.anthropic_api_key"),
+    ("OPENAI_API_KEY", "llm.openai_api_key"),
 ];
 
 /// Settings whose value `specwave config` and `Debug` never show.
-const SECRETS: [&str; 5] = ["database_url", "graph.password", "vectors.api_key", "cache.url", "http.token"];
+const SECRETS: [&str; 8] = [
+    "database_url",
+    "graph.password",
+    "vectors.api_key",
+    "cache.url",
+    "http.token",
+    "llm.api_key",
+    "llm.anthropic_api_key",
+    "llm.openai_api_key",
+];
 
 /// What can be wrong with the settings.
 #[derive(Debug, Error)]
@@ -232,6 +250,8 @@ pub struct Config {
     pub grace: Duration,
     /// How units are chosen, limited, repeated and handed on.
     pub scheduling: SchedulingSettings,
+    /// Who is sent to what no generator builds.
+    pub agents: AgentSettings,
     /// Which embedder to use.
     pub embedder: EmbedderChoice,
     /// An ONNX Runtime library to use instead of the prepared one.
@@ -355,6 +375,7 @@ impl Layers {
             strict_waves: self.boolean("run.strict_waves")?,
             grace: self.seconds("run.grace_secs", 0, 600, "seconds from 0 to 600")?,
             scheduling: self.scheduling()?,
+            agents: self.agents()?,
             embedder,
             embedder_library: Some(self.text("embedder.library")?).filter(|path| !path.is_empty()).map(PathBuf::from),
             python: self.text("python.command")?.to_owned(),

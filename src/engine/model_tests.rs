@@ -151,7 +151,7 @@ impl Sequence {
     async fn settle(&mut self) {
         let index = self.random.usize(0..self.held.len());
         let (held, claim) = if self.random.u8(0..5) == 0 { self.held[index] } else { self.held.swap_remove(index) };
-        let (report, result) = match self.random.u8(0..16) {
+        let (report, result) = match self.random.u8(0..17) {
             0..7 => (Report::Succeeded, UnitResult::Succeeded { artifacts: Vec::new() }),
             7 | 8 => failed(ErrorClass::Transient),
             9 => failed(ErrorClass::Permanent),
@@ -160,6 +160,7 @@ impl Sequence {
             12 => failed(ErrorClass::Budget),
             13 => (Report::Waiting, UnitResult::Waiting { reason: "test".to_owned() }),
             14 => (Report::Unable, UnitResult::Unable { reason: "test".to_owned() }),
+            15 => failed(ErrorClass::Unfit),
             _ => (Report::Released, UnitResult::Released { reason: "test".to_owned() }),
         };
         self.log.push(format!("settle {} with token {} as {report:?}", held.place, held.token));

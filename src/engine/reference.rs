@@ -169,7 +169,8 @@ impl Reference {
             Report::Failed(ErrorClass::Transient) if self.rules.backoff != Backoff::None && held.attempt + 1 < self.rules.attempts_max => {
                 ("failed", Ok(UnitState::Ready))
             }
-            Report::Failed(ErrorClass::Transient | ErrorClass::Permanent | ErrorClass::Timeout) => {
+            Report::Failed(ErrorClass::Unfit) if held.attempt + 1 < self.rules.attempts_max => ("failed", Ok(UnitState::Ready)),
+            Report::Failed(ErrorClass::Transient | ErrorClass::Permanent | ErrorClass::Unfit | ErrorClass::Timeout) => {
                 ("failed", next.map_or(Ok(UnitState::Failed), Err))
             }
             Report::Failed(ErrorClass::NeedsInput) if self.rules.escalation.contains(&Escalation::Person) => {

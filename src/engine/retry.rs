@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use crate::model::{Backoff, Escalation};
 
-/// What kind of failure it was. Only transient ones are tried again as they are.
+/// What kind of failure it was. Transient ones are tried again as they are, unfit ones with what was found about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
     /// It may go away by itself: a lost connection, an overloaded service.
     Transient,
     /// The same try would fail the same way.
     Permanent,
+    /// What was delivered did not pass its checks; whoever made it may do better when told why.
+    Unfit,
     /// A person must say something.
     NeedsInput,
     /// The budget is used up.
@@ -27,6 +29,7 @@ impl ErrorClass {
         match self {
             Self::Transient => "transient",
             Self::Permanent => "permanent",
+            Self::Unfit => "unfit",
             Self::NeedsInput => "needs_input",
             Self::Budget => "budget",
             Self::Timeout => "timeout",
@@ -79,7 +82,8 @@ impl RetryPolicy {
     pub fn decide(&self, class: ErrorClass, attempt: u32, step: Escalation, jitter: f64) -> Decision {
         match class {
             ErrorClass::Transient => self.delay(attempt, jitter).map_or_else(|| self.next_after(step), Decision::Again),
-            ErrorClass::Permanent | ErrorClass::Timeout => self.next_after(step),
+            ErrorClass::Unfit if attempt + 1 < self.attempts_max => Decision::Again(Duration::ZERO),
+            ErrorClass::Permanent | ErrorClass::Unfit | ErrorClass::Timeout => self.next_after(step),
             ErrorClass::NeedsInput if self.escalation.contains(&Escalation::Person) => Decision::Escalate(Escalation::Person),
             ErrorClass::NeedsInput | ErrorClass::Budget | ErrorClass::Cancelled => Decision::GiveUp,
         }
@@ -157,6 +161,8 @@ mod tests {
         check(ErrorClass::Transient, 0, Escalation::DebuggingAgent, Decision::Again(Duration::ZERO));
         check(ErrorClass::Transient, 2, Escalation::DebuggingAgent, Decision::Escalate(Escalation::Person));
         check(ErrorClass::Permanent, 0, Escalation::Person, Decision::GiveUp);
+        check(ErrorClass::Unfit, 1, Escalation::Assigned, Decision::Again(Duration::ZERO));
+        check(ErrorClass::Unfit, 2, Escalation::Assigned, Decision::Escalate(Escalation::DebuggingAgent));
         check(ErrorClass::NeedsInput, 0, Escalation::Assigned, Decision::Escalate(Escalation::Person));
         check(ErrorClass::Budget, 0, Escalation::Assigned, Decision::GiveUp);
         check(ErrorClass::Cancelled, 0, Escalation::Assigned, Decision::GiveUp);

@@ -174,7 +174,7 @@ impl Submission {
 
     /// Finds or makes its run; the output directory is this server's choice, never the caller's.
     pub async fn make_run(&self, api: &Api, tx: &mut TenantTx, intake: &Intake, fresh: bool) -> Result<Submitted, ApiError> {
-        let options = RunOptions { format: self.format(), force: false, strict_waves: api.app.config.strict_waves };
+        let options = RunOptions { format: self.format(), force: false, strict_waves: api.app.config.strict_waves, agent: None };
         let options = serde_json::to_value(&options).map_err(|error| ApiError::internal(&error))?;
         let output_dir = api.output_root.join(&intake.slug);
         let output_dir = output_dir.to_string_lossy();

@@ -10,6 +10,7 @@ pub mod memory;
 #[cfg(test)]
 mod memory_tests;
 pub mod query;
+pub mod trial;
 pub mod words;
 
 pub use follow::Follower;

@@ -51,6 +51,80 @@ pub struct RunReport {
     pub findings: Vec<Finding>,
     /// What went on degraded, and since when.
     pub degraded: Vec<String>,
+    /// What the agents that read were told and used; none when nobody was sent.
+    #[serde(default)]
+    pub agents: Option<AgentsReport>,
+}
+
+/// What the agents that read were told and used in a run, and what is known of the effect of what was learned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AgentsReport {
+    /// Units that somebody was sent to.
+    pub units: usize,
+    /// Tries that have ended.
+    pub tries: usize,
+    /// Requests to models.
+    pub calls: usize,
+    /// Requests among them whose use nobody reported.
+    pub unreported: usize,
+    /// Tokens read, by the providers' count.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// Money in millionths; none when the cost of a try is unknown.
+    pub cost_micros: Option<u64>,
+    /// Bytes of all contexts that were told.
+    pub told_bytes: usize,
+    /// Bytes that telling the whole specification and plan each time would have taken.
+    pub whole_bytes: usize,
+    /// Units of the run that were offered similar work and not held out.
+    pub eligible: usize,
+    /// Those among them whose context held some.
+    pub reusing: usize,
+    /// The effect of showing similar work, over all runs of the organization.
+    pub effect: EffectReport,
+}
+
+/// The effect of showing similar work on the share of first tries that pass.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct EffectReport {
+    /// `not_enough_evidence`, `helps` or `harms`.
+    pub verdict: String,
+    /// Units that were shown some.
+    pub shown: u32,
+    /// Those among them whose first try passed.
+    pub shown_passed: u32,
+    /// Units that were held out.
+    pub held_out: u32,
+    /// Those among them whose first try passed.
+    pub held_out_passed: u32,
+    /// The difference of the two shares, from -1 to 1.
+    pub uplift: f64,
+    /// The lower end of its interval, which holds at all looks together.
+    pub lower: f64,
+    /// The upper end.
+    pub upper: f64,
+    /// With what probability it holds.
+    pub level: f64,
+}
+
+/// Who was sent to a unit last, and what all tries at it used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SentReport {
+    /// Who.
+    pub agent: String,
+    /// Why.
+    pub reason: String,
+    /// `shown` or `held_out`, where the unit is part of the trial.
+    pub arm: Option<String>,
+    /// Tries that have ended.
+    pub tries: usize,
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// Money in millionths; none when the cost of a try is unknown.
+    pub cost_micros: Option<u64>,
 }
 
 /// One phase of a run.
@@ -89,6 +163,9 @@ pub struct UnitReport {
     pub evidence: Vec<String>,
     /// What its agent was, or would be, told; none for generators, which read the specification itself.
     pub context: Option<ContextReport>,
+    /// Who was sent to it, when that was somebody who reads.
+    #[serde(default)]
+    pub sent: Option<SentReport>,
 }
 
 /// What an agent was told of a unit, in numbers.

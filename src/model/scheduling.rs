@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// Which ready unit goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Strategy {
@@ -124,7 +126,8 @@ impl FromStr for Escalation {
 }
 
 /// Kinds of agents, each with a limit of its own on how many work at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum AgentKind {
     /// Templates of a target pack.
     Generator,
@@ -151,5 +154,13 @@ impl AgentKind {
             Self::AgentApi => "agentapi",
             Self::Manual => "manual",
         }
+    }
+}
+
+impl FromStr for AgentKind {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(())
     }
 }

@@ -4,12 +4,15 @@
 //! Called by the HTTP interface and the command line, within their transaction. What planning found stays; the phases behind it are done again, in which units
 //! that nothing changed for stay as they are.
 
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 
 use crate::engine::{EngineError, acts};
-use crate::model::{Actor, Phase, RunState, UnitState};
+use crate::model::{Actor, Phase, RunId, RunState, UnitState};
 use crate::store::postgres::tasks::{self, UnitEntry};
-use crate::store::postgres::{StoreError, TenantTx, phases, runs, settle};
+use crate::store::postgres::units::{self, UnitRow};
+use crate::store::postgres::{StoreError, TenantTx, assignments, phases, runs, settle};
 
 /// The phases that work on what units left behind.
 const BEHIND_PLANNING: [Phase; 6] = [Phase::Execute, Phase::Repair, Phase::Validate, Phase::Deploy, Phase::Health, Phase::Learn];
@@ -135,9 +138,25 @@ async fn again(tx: &mut TenantTx, actor: &Actor, unit: &UnitEntry, reason: &str)
     Ok(())
 }
 
+/// Takes up what has waited for an agent, now that one is configured: units that nobody was ever sent to. What waits for a person because
+/// agents have failed goes on waiting. Returns the units' keys; where there are any, the run goes on.
+pub async fn agent_configured(tx: &mut TenantTx, actor: &Actor, run: RunId) -> Result<Vec<String>, AgainError> {
+    let sent: BTreeSet<String> = assignments::list(tx, run, None).await?.into_iter().map(|row| row.key).collect();
+    let waits = |row: &UnitRow| !row.gate && row.state == UnitState::Waiting && !sent.contains(&row.key);
+    let keys: Vec<String> = units::list(tx, run).await?.into_iter().filter(waits).map(|row| row.key).collect();
+    let wish = Wish::Retry { reason: "an agent is configured".to_owned() };
+    for key in &keys {
+        if let Some(entry) = tasks::unit_of_key(tx, run, key).await? {
+            unit(tx, actor, &entry, &wish).await?;
+        }
+    }
+    Ok(keys)
+}
+
 /// True when the run's driver has passed the phase in which units are performed.
 async fn beyond_units(tx: &mut TenantTx, unit: &UnitEntry) -> Result<bool, StoreError> {
     let journal = phases::list(tx, unit.run).await?;
-    let newest = journal.iter().rfind(|row| Phase::parse(&row.phase).is_some_and(|phase| BEHIND_PLANNING.contains(&phase)));
-    Ok(newest.is_some_and(|row| row.phase != Phase::Execute.as_str() || row.state != "running"))
+    // Phases that are to be done again are all running, and the last of them was begun last: only this one tells.
+    let newest = journal.iter().filter(|row| row.phase == Phase::Execute.as_str()).max_by_key(|row| row.round);
+    Ok(newest.is_some_and(|row| row.state != "running"))
 }

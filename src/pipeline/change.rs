@@ -9,7 +9,6 @@ use thiserror::Error;
 
 use super::plan::PlanError;
 use super::schedule;
-use crate::agents::assign;
 use crate::engine::{Engine, EngineError, Replanned, acts};
 use crate::model::plan::{Effort, EffortUnit, Waiting};
 use crate::model::{Actor, AgentKind, Dependency, Phase, Plan, PlanId, Role, RunId, RunState, Task, TaskKind, TaskType};
@@ -237,7 +236,7 @@ pub async fn change(
     let plan = plans::load(tx, row.plan.ok_or_else(not_planned)?).await?.ok_or_else(not_planned)?;
     let plan = apply(&plan, change)?;
     // What is new has no template, whatever the target.
-    let kind = |task: &Task| (task.role == Role::Unit).then(|| assign(task, None).kind()).or(None::<AgentKind>);
+    let kind = |task: &Task| (task.role == Role::Unit).then_some(AgentKind::Manual);
     let moved = engine.replan_in(tx, actor, run, &plan, kind, (&change.redo, reason)).await?;
     if row.state != RunState::Running {
         let again = [Phase::Execute, Phase::Repair, Phase::Validate, Phase::Deploy, Phase::Health, Phase::Learn];

@@ -25,6 +25,7 @@ pub mod repair;
 pub mod report;
 pub mod run;
 pub mod schedule;
+pub mod sent;
 pub mod service;
 pub mod toolchain;
 pub mod validate;

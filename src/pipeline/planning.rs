@@ -13,7 +13,7 @@ use super::journal::{self, Done};
 use super::plan::{self, PlanError};
 use super::validate::counted;
 use super::{PipelineError, Run, atomize, schedule};
-use crate::agents::assign;
+use crate::agents::expected_kind;
 use crate::engine::EngineError;
 use crate::generate::Blueprint;
 use crate::ingest;
@@ -107,7 +107,7 @@ pub async fn current(run: &Run) -> Result<(PlanId, Plan), PipelineError> {
 
 /// Which kind of agent is to perform a task; none for what is not executed.
 fn kind(run: &Run, task: &Task) -> Option<AgentKind> {
-    (task.role == Role::Unit).then(|| assign(task, run.generator.as_ref()).kind())
+    (task.role == Role::Unit).then(|| expected_kind(task, run.generator.as_ref(), &run.roster))
 }
 
 /// The graph store must find the same waves as this process: key by key up to a size, beyond it as many in each. A graph store that

@@ -1,9 +1,10 @@
 //! Phase 6.5: failures go back to the unit that owns the file they speak of, and only there.
 //!
 //! Reads the validation; reopens the owning units and what depends on them. Safe to repeat: reopening an open unit changes
-//! nothing. A unit whose agent gives equal files for equal work is not reopened, because another round would find the same.
+//! nothing. The evidence is why a unit is opened again: whoever is sent to it is told. A unit that only a generator worked on is not
+//! reopened, because another round would find the same.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,11 @@ use super::compliance::Standing;
 use super::journal::{self, Done};
 use super::validate::{Validation, counted};
 use super::{PipelineError, Run};
+use crate::exec::capture::shorten;
 use crate::model::{Phase, Plan, Role, Subject, Task, Verdict};
+
+/// Characters of the evidence that a unit is opened again with.
+const EVIDENCE_CHARS_MAX: usize = 2_000;
 
 /// What became of the failures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +33,11 @@ pub struct Repair {
 pub async fn phase(run: &Run, plan: &Plan, validation: &Validation, round: u32) -> Result<bool, PipelineError> {
     let repair = journal::phase(run, Phase::Repair, round, async {
         let (owners, unrouted) = route(plan, validation);
-        let (hopeless, repairable): (Vec<String>, Vec<String>) = owners.into_iter().partition(|key| run.gives_equal_files(key));
-        run.reopen(&repairable, "a check of the whole project failed").await?;
+        let told = run.told_units().await?;
+        let (repairable, hopeless): (Vec<String>, Vec<String>) = owners.keys().cloned().partition(|key| told.contains(key));
+        for key in &repairable {
+            run.reopen(std::slice::from_ref(key), &owners[key]).await?;
+        }
         let summary = match (repairable.len(), hopeless.len()) {
             (0, 0) => "no failure belongs to a unit".to_owned(),
             (0, count) => format!("{} would give the same files again", counted(count, "unit")),
@@ -41,20 +49,26 @@ pub async fn phase(run: &Run, plan: &Plan, validation: &Validation, round: u32) 
     Ok(!repair.reopened.is_empty())
 }
 
-/// The units that own the failures, and the failures that no unit owns.
-fn route(plan: &Plan, validation: &Validation) -> (BTreeSet<String>, Vec<String>) {
-    let mut owners = BTreeSet::new();
+/// The units that own the failures with what speaks against them, and the failures that no unit owns.
+fn route(plan: &Plan, validation: &Validation) -> (BTreeMap<String, String>, Vec<String>) {
+    let mut owners: BTreeMap<String, String> = BTreeMap::new();
+    let mut add = |owner: String, evidence: &str| {
+        let known = owners.entry(owner).or_default();
+        *known = shorten(&format!("{known}{evidence}\n"), EVIDENCE_CHARS_MAX);
+    };
     let mut unrouted = Vec::new();
     for check in validation.checks.iter().filter(|check| check.verdict == Verdict::Failed) {
         let named: Vec<&Task> = plan.units().filter(|unit| unit.files.iter().any(|file| names(&check.detail, file))).collect();
         if named.is_empty() {
             unrouted.push(check.name.clone());
         }
-        owners.extend(named.into_iter().map(|unit| unit.key.clone()));
+        for unit in named {
+            add(unit.key.clone(), &format!("{} failed: {}", check.name, check.detail));
+        }
     }
     for judgement in validation.compliance.requirements.iter().filter(|judgement| judgement.standing == Standing::Failed) {
         if let Some(owner) = owner_of(plan, &judgement.key, &judgement.subject) {
-            owners.insert(owner);
+            add(owner, &format!("the requirement {} is not met: {}", judgement.key, judgement.text));
         } else {
             unrouted.push(judgement.key.clone());
         }

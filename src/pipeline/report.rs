@@ -9,14 +9,15 @@ use crate::engine::{Engine, RunSnapshot};
 use crate::generate::TargetPack;
 use crate::model::report::{ContextReport, PhaseReport, REPORT_SCHEMA_VERSION, RunReport, UnitReport};
 use crate::model::{OrganizationId, Phase, Plan, RunId, SpecDocument, UnitId, Verdict};
+use crate::store::postgres::assignments::{self, AssignmentRow};
 use crate::store::postgres::attempts::{self, AttemptRow};
 use crate::store::postgres::degradations::{self, DegradationRow};
 use crate::store::postgres::phases::{self, PhaseRow};
 use crate::store::postgres::{Postgres, StoreError, TenantTx, findings, plans, receipts};
 
-use super::PipelineError;
 use super::compliance::Compliance;
 use super::validate::Validation;
+use super::{PipelineError, sent};
 
 /// Checks named for each unit.
 const EVIDENCE_MAX: usize = 4;
@@ -31,6 +32,8 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
     };
     let attempts = attempts::list(&mut tx, run, None).await?;
     let receipts: BTreeMap<UnitId, Value> = receipts::of_run(&mut tx, run).await?.into_iter().collect();
+    let sent = assignments::list(&mut tx, run, None).await?;
+    let trial = if sent.is_empty() { Vec::new() } else { assignments::trial(&mut tx).await? };
     let journal = phases::list(&mut tx, run).await?;
     let validation = output::<Validation>(&journal, Phase::Validate);
     let mut degraded: Vec<String> = degradations::of_run(&mut tx, run).await?.iter().map(outage).collect();
@@ -38,6 +41,7 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
     let findings = findings::of_run(&mut tx, run).await?.into_iter().map(|(_, finding)| finding).collect();
     let title = title(&mut tx, &snapshot, plan.as_ref()).await?;
     tx.commit().await?;
+    let units = plan.as_ref().map(|plan| units(plan, &snapshot, &attempts, &receipts, &sent)).unwrap_or_default();
     Ok(RunReport {
         schema_version: REPORT_SCHEMA_VERSION,
         run,
@@ -55,7 +59,8 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
             .map(|deployed| deployed.tree_hash),
         start: start(&snapshot.run.target, &journal),
         phases: journal.iter().filter_map(phase).collect(),
-        units: plan.as_ref().map(|plan| units(plan, &snapshot, &attempts, &receipts)).unwrap_or_default(),
+        agents: sent::of_run(&sent, &units, &trial),
+        units,
         checks: validation.as_ref().map(|validation| validation.checks.clone()).unwrap_or_default(),
         compliance: validation.and_then(|validation| serde_json::to_value(validation.compliance).ok()),
         findings,
@@ -112,7 +117,13 @@ fn phase(row: &PhaseRow) -> Option<PhaseReport> {
     })
 }
 
-fn units(plan: &Plan, snapshot: &RunSnapshot, attempts: &[AttemptRow], receipts: &BTreeMap<UnitId, Value>) -> Vec<UnitReport> {
+fn units(
+    plan: &Plan,
+    snapshot: &RunSnapshot,
+    attempts: &[AttemptRow],
+    receipts: &BTreeMap<UnitId, Value>,
+    sent: &[AssignmentRow],
+) -> Vec<UnitReport> {
     let mut units: Vec<UnitReport> = snapshot
         .units
         .iter()
@@ -130,6 +141,7 @@ fn units(plan: &Plan, snapshot: &RunSnapshot, attempts: &[AttemptRow], receipts:
                     .map(|attempt| u64::try_from((attempt.finished_at - attempt.started_at).whole_milliseconds()).unwrap_or(0)),
                 evidence: attempt.map(evidence).unwrap_or_default(),
                 context: receipts.get(&row.id).and_then(context),
+                sent: sent::of_unit(sent, row.id),
             })
         })
         .collect();

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::toolchain::Toolchain;
 use super::{Events, PipelineError};
-use crate::agents::Agent;
+use crate::agents::{Agent, Roster};
 use crate::config::Config;
 use crate::embed;
 use crate::engine::{Engine, RunGuard};
@@ -25,7 +25,7 @@ use crate::model::{Actor, CheckResult, Finding, OrganizationId, Phase, RunId, Sp
 use crate::store::cache::Cache;
 use crate::store::graph::Graph;
 use crate::store::postgres::units::UnitRow;
-use crate::store::postgres::{Postgres, StoreError, TenantTx, artifacts, findings, health, phases, units};
+use crate::store::postgres::{Postgres, StoreError, TenantTx, artifacts, assignments, findings, health, phases, units};
 
 /// Options of a run that affect its output; part of its key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct RunOptions {
     pub force: bool,
     /// True when a wave starts only after the one before it.
     pub strict_waves: bool,
+    /// Who builds what no generator builds; none: whoever the settings of the worker name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
 }
 
 /// What was submitted.
@@ -90,6 +93,8 @@ pub struct Run {
     pub pack: Option<Arc<TargetPack>>,
     /// The agent of the pack.
     pub generator: Option<Arc<dyn Agent>>,
+    /// Everybody else who can be sent.
+    pub roster: Arc<Roster>,
     /// Where it tells what happens.
     pub events: Events,
     /// Asks it to stop.
@@ -211,9 +216,10 @@ impl Run {
         tx.commit().await
     }
 
-    /// True when the unit's agent would give the same files for the same work.
-    pub fn gives_equal_files(&self, _unit: &str) -> bool {
-        self.generator.as_ref().is_none_or(|agent| agent.deterministic())
+    /// The units that somebody has worked on who may do better when told why: all others would come to the same files again.
+    pub async fn told_units(&self) -> Result<BTreeSet<String>, StoreError> {
+        let mut tx = self.tx().await?;
+        Ok(assignments::list(&mut tx, self.id, None).await?.into_iter().map(|row| row.key).collect())
     }
 
     /// Has those units done again, and everything that depends on them.

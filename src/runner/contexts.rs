@@ -11,6 +11,15 @@ use crate::model::{Artifact, EventKind, PatternHit, PatternId, Task};
 use crate::pipeline::PipelineError;
 use crate::store::postgres::{patterns, receipts};
 
+/// Whether similar work is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patterns {
+    /// It is.
+    Shown,
+    /// The unit is one of those by which the effect of telling it is measured.
+    HeldOut,
+}
+
 /// Makes the context of a claimed unit and records its receipt. Where similar work cannot be looked up, the context is made without
 /// it, and the run says so.
 pub(super) async fn prepare(
@@ -19,8 +28,9 @@ pub(super) async fn prepare(
     claim: &Claim,
     input_hash: &str,
     built: &BTreeMap<String, Vec<Artifact>>,
+    patterns: Patterns,
 ) -> Result<Context, PipelineError> {
-    let gathered = shared.sources().context(unit, Level::of(unit), input_hash, built).await?;
+    let gathered = shared.sources().context(unit, Level::of(unit), input_hash, built, patterns).await?;
     let Gathered { context, similar, without_similar } = gathered;
     if let Some(reason) = without_similar {
         let message = format!("{}: no similar work could be looked up: {reason}", unit.key);

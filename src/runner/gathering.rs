@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use super::contexts::Patterns;
 use super::inputs::Inputs;
 use crate::context::{self, Context, Finished, Level};
 use crate::generate::TargetPack;
@@ -50,8 +51,10 @@ impl Sources<'_> {
         level: Level,
         input_hash: &str,
         built: &BTreeMap<String, Vec<Artifact>>,
+        patterns: Patterns,
     ) -> Result<Gathered, PipelineError> {
-        let (similar, without_similar) = match self.similar(unit).await {
+        let similar = if patterns == Patterns::Shown { self.similar(unit).await } else { Ok(Vec::new()) };
+        let (similar, without_similar) = match similar {
             Ok(hits) => (hits, None),
             Err(MemoryError::Store(error)) => return Err(error.into()),
             Err(error) => (Vec::new(), Some(error.to_string())),

@@ -3,10 +3,13 @@
 //! [`drive`] alternates between the pipeline and the units: the pipeline parks the run while units are open, the units are
 //! worked on, and the pipeline goes on. It claims, heartbeats and settles; it holds no rule of any phase.
 
+mod attempt;
+mod choosing;
 mod contexts;
 mod gathering;
 mod helping;
 pub mod inputs;
+mod meter;
 mod outages;
 mod planned;
 pub mod preview;
@@ -14,6 +17,7 @@ pub mod projection;
 pub mod queue;
 pub mod slots;
 pub mod sweeps;
+mod told;
 pub mod unit;
 mod units;
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::contexts::Patterns;
 use super::gathering::Sources;
 use super::inputs::Inputs;
 use super::planned;
@@ -99,7 +100,7 @@ pub async fn of_unit(handles: &Handles, run: RunId, key: &str, level: Option<Lev
     };
     let built = sources.built(unit).await?;
     let input_hash = inputs.hash(unit, None, &Prior::default(), &built);
-    let gathered = sources.context(unit, level.unwrap_or_else(|| Level::of(unit)), &input_hash, &built).await?;
+    let gathered = sources.context(unit, level.unwrap_or_else(|| Level::of(unit)), &input_hash, &built, Patterns::Shown).await?;
     Ok(Preview { run, unit: unit.key.clone(), context: gathered.context, without_similar: gathered.without_similar })
 }
 

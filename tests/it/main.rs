@@ -1,6 +1,7 @@
 //! The one binary of integration tests.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod agents;
 mod compose;
 mod contexts;
 mod contract;
@@ -23,6 +24,9 @@ mod http_tasks;
 mod input;
 mod installation;
 mod learning;
+#[expect(dead_code, reason = "the tests of the agent itself use the rest")]
+#[path = "../standin/model.rs"]
+mod model;
 mod output;
 mod plan;
 mod probe;

@@ -4,6 +4,7 @@
 
 mod account;
 pub mod artifacts;
+pub mod assignments;
 pub mod attempts;
 pub mod audit;
 pub mod backlog;
@@ -24,6 +25,7 @@ pub mod patterns;
 pub mod phases;
 pub mod plans;
 pub mod presence;
+pub mod profiles;
 mod programs;
 pub mod projected;
 pub mod receipts;
@@ -45,6 +47,7 @@ mod tests;
 mod text;
 mod transaction;
 pub mod turn;
+pub mod unit_paths;
 pub mod units;
 
 use std::path::PathBuf;

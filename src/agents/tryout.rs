@@ -1,0 +1,95 @@
+//! A unit that costs next to nothing, to see that an agent answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Bound, Briefing, Meter, Metered, Refused, Reservation, Spent, Work};
+use crate::generate::Prior;
+use crate::ingest;
+use crate::model::plan::{Effort, EffortUnit};
+use crate::model::{Role, SpecFormat, Task, TaskKind, TaskType};
+
+/// More than a few requests for one small file use.
+const TOKENS_MAX: u64 = 50_000;
+/// The specification that there must be.
+const SPEC: &[u8] = b"# Tryout\n\nThe project MUST hold a file that says it is ready.\n";
+
+/// A meter without a run: so many tokens, and no more.
+#[derive(Debug, Default)]
+pub struct Allowance {
+    used: AtomicU64,
+}
+
+impl Meter for Allowance {
+    fn reserve(&self, bound: Bound) -> Metered<'_, Result<Reservation, Refused>> {
+        let used = self.used.fetch_add(bound.tokens, Ordering::Relaxed);
+        Box::pin(async move {
+            if used.saturating_add(bound.tokens) > TOKENS_MAX {
+                return Err(Refused { reason: format!("a tryout may use {TOKENS_MAX} tokens") });
+            }
+            Ok(Reservation(u128::from(bound.tokens)))
+        })
+    }
+
+    fn spend(&self, reservation: Reservation, spent: Spent) -> Metered<'_, ()> {
+        let set_aside = u64::try_from(reservation.0).unwrap_or(u64::MAX);
+        self.used.fetch_sub(set_aside.saturating_sub(spent.tokens), Ordering::Relaxed);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn abandon(&self, _: Reservation, _: Spent) {}
+}
+
+/// One small file.
+pub fn work() -> Work {
+    let unit = Task {
+        key: "tryout".to_owned(),
+        parent: None,
+        kind: TaskKind::Task,
+        role: Role::Unit,
+        task_type: TaskType::Generic,
+        phase: 3,
+        title: "Write a file".to_owned(),
+        description: "Write the file tryout.txt with one line: the word ready.".to_owned(),
+        priority: 3,
+        effort: Effort { amount: 1, unit: EffortUnit::Points },
+        criteria: vec!["tryout.txt holds the line \"ready\"".to_owned()],
+        expected_output: "tryout.txt".to_owned(),
+        files: vec!["tryout.txt".to_owned()],
+        skills: Vec::new(),
+        requirements: Vec::new(),
+        position: None,
+        wave: Some(1),
+        critical: false,
+        slack: 0,
+        waiting: None,
+    };
+    let document = ingest::read(SPEC, None, Some(SpecFormat::Prose)).document.expect("a test reads it");
+    Work {
+        unit,
+        document: Arc::new(document),
+        prior: Arc::new(Prior::default()),
+        briefing: Briefing::default(),
+        meter: Arc::new(Allowance::default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_work_declares_one_file() {
+        assert_eq!(work().unit.files, ["tryout.txt"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_used_may_be_used_later_and_no_more_than_there_is() {
+        let meter = Allowance::default();
+        let bound = Bound { tokens: 40_000, cost_micros: None };
+        let first = meter.reserve(bound).await.unwrap();
+        meter.spend(first, Spent { tokens: 10, cost_micros: None, measured: true }).await;
+        meter.reserve(bound).await.unwrap();
+        assert_eq!(meter.reserve(bound).await.unwrap_err().reason, "a tryout may use 50000 tokens");
+    }
+}

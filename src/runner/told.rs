@@ -1,0 +1,315 @@
+//! A unit in the hands of somebody who reads: what is told, what is written down before and after, and when what comes back is taken.
+//!
+//! The order is part of the trial of patterns: who is sent and the arm are drawn and written down first, then the context is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::{self, Attempt};
+use super::choosing::{self, Chosen};
+use super::contexts::{self, Patterns};
+use super::meter::RunMeter;
+use super::unit::Shared;
+use crate::agents::{Account, Briefing, Evidence, Meter, Repair, Work};
+use crate::engine::{Claim, ErrorClass, UnitResult};
+use crate::exec::tree::Tree;
+use crate::failpoint;
+use crate::generate::Prior;
+use crate::learning::trial::{Arm, Enrolment, HoldoutShare};
+use crate::model::{Artifact, Task, Verdict};
+use crate::pipeline::PipelineError;
+use crate::store::postgres::assignments::{self, AssignmentRow, Ended, NewAssignment};
+use crate::store::postgres::attempts::{self, AttemptRow};
+use crate::store::postgres::{artifacts, settle, unit_paths};
+
+/// The number of the trial; another one begins a new campaign.
+const TRIAL: u64 = 1;
+/// Files of the try before that are shown; of more, the first ones in their order.
+const REPAIR_FILES_MAX: usize = 40;
+/// Bytes of each of them.
+const REPAIR_FILE_BYTES_MAX: usize = 64 * 1024;
+
+/// A claimed unit and what goes into it.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) unit: &'a Task,
+    pub(super) claim: &'a Claim,
+    pub(super) input_hash: &'a str,
+    pub(super) built: &'a BTreeMap<String, Vec<Artifact>>,
+}
+
+/// Has it performed by an agent that is told a context, checks what comes back, and writes down what it used.
+pub(super) async fn perform(
+    shared: &Shared,
+    given: &Given<'_>,
+    chosen: &Chosen,
+    prior: Prior,
+    meter: &Arc<RunMeter>,
+    stop: &CancellationToken,
+) -> Result<Attempt, PipelineError> {
+    let Given { unit, claim, input_hash, built } = *given;
+    let patterns = enrol(shared, given, chosen).await?;
+    let context = contexts::prepare(shared, unit, claim, input_hash, built, patterns).await?;
+    let before = Before::of(shared, given).await?;
+    let others = paths_of_others(shared, unit).await?;
+    let work = Work {
+        unit: unit.clone(),
+        document: Arc::clone(&shared.document),
+        prior: Arc::new(prior),
+        briefing: Briefing {
+            context: context.text,
+            target: target(shared),
+            taken: others.keys().cloned().collect(),
+            repair: before.repair(shared).await?,
+        },
+        meter: Arc::clone(meter) as Arc<dyn Meter>,
+    };
+    failpoint::hit("unit.working");
+    let name = chosen.agent.name();
+    let delivered = match chosen.agent.perform(work).await {
+        Ok(delivered) => delivered,
+        Err(error) => {
+            let (class, message) = (error.class(), error.to_string());
+            write_down(shared, claim, &error.account(), &Tree::new(), false).await?;
+            return Ok(Attempt::failed(class, &message));
+        }
+    };
+    let accepted = attempt::accept(unit, &delivered.files).and_then(|tree| belongs_to_nobody_else(&tree, &others).map(|()| tree));
+    let tree = match accepted {
+        Ok(tree) => tree,
+        Err(refusal) => {
+            write_down(shared, claim, &delivered.account, &Tree::new(), false).await?;
+            return Ok(Attempt::failed(before.class(&BTreeMap::new(), &refusal), &refusal));
+        }
+    };
+    let (checks, ran) = attempt::check(shared, unit, &tree, stop).await?;
+    let log = format!("{}{ran}", attempt::written(name, &tree));
+    if attempt::failure(&checks).is_none() {
+        attempt::stop_unless(&checks, stop)?;
+    }
+    attempt::store(shared, &tree).await?;
+    let failure = match attempt::failure(&checks) {
+        Some(failure) => Some(failure),
+        None => own(shared, unit, &tree).await?.err(),
+    };
+    write_down(shared, claim, &delivered.account, &tree, failure.is_none()).await?;
+    if let Some(error) = failure {
+        let class = before.class(&hashes(&tree), &error);
+        return Ok(Attempt { checks, log, ..Attempt::failed(class, &error) });
+    }
+    failpoint::hit("unit.after_effect");
+    Ok(Attempt { checks, log, ..Attempt::of(UnitResult::Succeeded { artifacts: tree.artifacts() }) })
+}
+
+/// Draws the arm and writes down who is sent and why, before anything is told.
+async fn enrol(shared: &Shared, given: &Given<'_>, chosen: &Chosen) -> Result<Patterns, PipelineError> {
+    let Given { unit, claim, input_hash, .. } = *given;
+    let run = &shared.run;
+    let name = format!("{}/{}", run.submission.spec, unit.key);
+    let agent = chosen.agent.name();
+    let enrolment = Enrolment { organization: run.organization, unit: &name, input_hash, stratum: agent, seed: TRIAL };
+    let arm = HoldoutShare::new(run.config.agents.holdout_share).ok().map(|share| (enrolment.arm(share), share.get()));
+    let choice = chosen.choice.as_ref().map(serde_json::to_value).transpose();
+    let new = NewAssignment {
+        spec: run.submission.spec,
+        key: &unit.key,
+        input_hash,
+        agent,
+        reason: &chosen.reason,
+        choice: choice.map_err(|error| PipelineError::Plan(format!("a choice cannot be written down: {error}")))?,
+        task_type: unit.task_type,
+        unit_size: choosing::size(unit),
+        arm: arm.map(|(arm, share)| (arm.as_str(), share)),
+    };
+    let mut tx = run.tx().await?;
+    assignments::record(&mut tx, claim, &new).await?;
+    tx.commit().await?;
+    Ok(if arm.is_some_and(|(arm, _)| arm == Arm::HeldOut) { Patterns::HeldOut } else { Patterns::Shown })
+}
+
+async fn write_down(shared: &Shared, claim: &Claim, account: &Account, tree: &Tree, passed: bool) -> Result<(), PipelineError> {
+    let said: Vec<_> = account.transcript.entries.iter().map(|entry| json!({ "kind": entry.kind, "text": entry.text })).collect();
+    let ended = Ended {
+        passed,
+        calls: account.calls,
+        unreported: account.unreported,
+        input_tokens: account.usage.input,
+        cached_tokens: account.usage.cached_input,
+        written_tokens: account.usage.cache_write,
+        output_tokens: account.usage.output,
+        cost_micros: account.cost_micros,
+        transcript: json!({ "entries": said, "left_out_bytes": account.transcript.left_out_bytes }),
+        files: hashes(tree),
+    };
+    let mut tx = shared.run.tx().await?;
+    assignments::end(&mut tx, claim, &ended).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A try that was cut off at its time did not pass. What it used is in the budget's books.
+pub(super) async fn took_too_long(shared: &Shared, claim: &Claim) -> Result<(), PipelineError> {
+    write_down(shared, claim, &Account::default(), &Tree::new(), false).await
+}
+
+fn hashes(tree: &Tree) -> BTreeMap<String, String> {
+    tree.iter().map(|(path, file)| (path.to_owned(), file.stamp().sha256)).collect()
+}
+
+/// Language and framework in words; nothing where the specification leaves them open.
+fn target(shared: &Shared) -> String {
+    let stack = shared.document.tech_stack.iter().map(|choice| format!("{}: {}", choice.topic, choice.choice));
+    let stack: Vec<String> = stack.collect();
+    match shared.run.pack_for(&shared.document) {
+        Some(pack) => format!("{}, {}", pack.language(), pack.framework()),
+        None => stack.join(", "),
+    }
+}
+
+/// The tries before this one in the same run with the same input.
+struct Before {
+    /// The newest that has ended without passing.
+    failed: Option<AssignmentRow>,
+    /// What was found about it.
+    attempt: Option<AttemptRow>,
+    /// Why the unit was opened again, when it was.
+    reopened: Option<AttemptRow>,
+}
+
+impl Before {
+    async fn of(shared: &Shared, given: &Given<'_>) -> Result<Self, PipelineError> {
+        let mut tx = shared.run.tx().await?;
+        let rows = assignments::list(&mut tx, shared.run.id, Some(&given.unit.key)).await?;
+        let attempts = attempts::list(&mut tx, shared.run.id, Some(&given.unit.key)).await?;
+        tx.commit().await?;
+        let last = attempts.into_iter().rfind(|attempt| matches!(attempt.outcome.as_str(), "failed" | "reopened"));
+        let reopened = last.clone().filter(|attempt| attempt.outcome == "reopened");
+        let attempt = last.filter(|attempt| attempt.outcome == "failed");
+        let of_token = |row: &AssignmentRow| attempt.as_ref().is_some_and(|attempt| attempt.token == row.token);
+        let failed = match &reopened {
+            // What was taken back had passed the unit's own checks.
+            Some(_) => rows.into_iter().rfind(|row| row.ended.as_ref().is_some_and(|ended| !ended.files.is_empty())),
+            None => rows.into_iter().rfind(|row| row.input_hash == given.input_hash && of_token(row)),
+        };
+        Ok(Self { failed, attempt, reopened })
+    }
+
+    /// What the next one is told of it.
+    async fn repair(&self, shared: &Shared) -> Result<Option<Repair>, PipelineError> {
+        let Some(ended) = self.failed.as_ref().and_then(|row| row.ended.as_ref()) else { return Ok(None) };
+        let mut evidence: Vec<Evidence> = Vec::new();
+        for attempt in self.attempt.iter().chain(&self.reopened) {
+            let failed = attempt.checks.iter().filter(|check| check.verdict == Verdict::Failed);
+            evidence.extend(failed.map(|check| Evidence { check: check.name.clone(), output: check.detail.clone() }));
+            if evidence.is_empty() {
+                evidence.push(Evidence { check: "the try before".to_owned(), output: attempt.error.clone() });
+            }
+        }
+        let mut files = Vec::new();
+        let mut tx = shared.run.tx().await?;
+        for (path, sha256) in ended.files.iter().take(REPAIR_FILES_MAX) {
+            let content = artifacts::blob(&mut tx, sha256).await?.filter(|content| content.len() <= REPAIR_FILE_BYTES_MAX);
+            files.extend(content.and_then(|content| String::from_utf8(content).ok()).map(|text| (path.clone(), text)));
+        }
+        tx.commit().await?;
+        Ok(Some(Repair { files, evidence }))
+    }
+
+    /// What kind of failure it is that these files came to this: the same files with the same error again are nothing that another try
+    /// of the same agent would mend.
+    fn class(&self, files: &BTreeMap<String, String>, error: &str) -> ErrorClass {
+        let line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+        let same_files = self.failed.as_ref().and_then(|row| row.ended.as_ref()).is_some_and(|ended| ended.files == *files);
+        let same_error = self.attempt.as_ref().is_some_and(|attempt| line(&attempt.error) == line(error));
+        if same_files && same_error { ErrorClass::Permanent } else { ErrorClass::Unfit }
+    }
+}
+
+/// Who owns each path that is not the unit's to write: other units by the plan, by what they chose, and by what they left behind.
+async fn paths_of_others(shared: &Shared, unit: &Task) -> Result<BTreeMap<String, String>, PipelineError> {
+    let run = &shared.run;
+    let mut others = BTreeMap::new();
+    for other in shared.plan.units().filter(|other| other.key != unit.key) {
+        others.extend(other.files.iter().filter(|path| !path.ends_with('/')).map(|path| (path.clone(), other.key.clone())));
+    }
+    let mut tx = run.tx().await?;
+    let left = artifacts::of_run(&mut tx, run.id).await?.into_iter().map(|(key, artifact)| (artifact.path, key));
+    let chosen = unit_paths::list(&mut tx, run.id).await?;
+    tx.commit().await?;
+    others.extend(left.chain(chosen).filter(|(_, key)| *key != unit.key));
+    Ok(others)
+}
+
+/// Refuses files at paths that belong to others, or that would be a folder of theirs, or below a file of theirs.
+fn belongs_to_nobody_else(tree: &Tree, others: &BTreeMap<String, String>) -> Result<(), String> {
+    let below: BTreeSet<&str> = others.keys().flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at])).collect();
+    for (path, _) in tree.iter() {
+        if let Some(owner) = others.get(path) {
+            return Err(format!("{path} belongs to {owner}; write other files, and build on that one"));
+        }
+        if below.contains(path) {
+            return Err(format!("{path} is a folder in which other units have files"));
+        }
+        let above = path.match_indices('/').map(|(at, _)| &path[..at]).find_map(|folder| others.get_key_value(folder));
+        if let Some((file, owner)) = above {
+            return Err(format!("{path} lies below {file}, which is a file of {owner}"));
+        }
+    }
+    Ok(())
+}
+
+/// Makes the paths of the tree the unit's own; of two units that chose the same one at the same time, the second is refused. Where the
+/// plan declares the files there is nothing to choose.
+async fn own(shared: &Shared, unit: &Task, tree: &Tree) -> Result<Result<(), String>, PipelineError> {
+    if !unit.files.is_empty() {
+        return Ok(Ok(()));
+    }
+    let run = &shared.run;
+    let mut tx = run.tx().await?;
+    settle::lock_runs(&mut tx, &[run.id]).await?;
+    let chosen = unit_paths::list(&mut tx, run.id).await?;
+    let others: BTreeMap<String, String> = chosen.into_iter().filter(|(_, key)| *key != unit.key).collect();
+    if let Err(refusal) = belongs_to_nobody_else(tree, &others) {
+        return Ok(Err(refusal));
+    }
+    let paths: Vec<&str> = tree.iter().map(|(path, _)| path).collect();
+    unit_paths::replace(&mut tx, run.id, &unit.key, &paths).await?;
+    tx.commit().await?;
+    Ok(Ok(()))
+}
+
+/// True when an earlier success may be taken over: the paths that it chose then are its own now.
+pub(super) async fn may_reuse(shared: &Shared, unit: &Task, artifacts: &[Artifact]) -> Result<bool, PipelineError> {
+    if !unit.files.is_empty() {
+        return Ok(true);
+    }
+    let mut tree = Tree::new();
+    let sound = artifacts.iter().all(|artifact| tree.insert(&artifact.path, Vec::new(), artifact.executable).is_ok());
+    if !sound || belongs_to_nobody_else(&tree, &paths_of_others(shared, unit).await?).is_err() {
+        return Ok(false);
+    }
+    Ok(own(shared, unit, &tree).await?.is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_others_are_refused_and_so_are_folders_and_files_that_would_be_both() {
+        let others = BTreeMap::from([("src/app.py".to_owned(), "a".to_owned()), ("README".to_owned(), "b".to_owned())]);
+        let check = |path: &str, expected: &str| {
+            let mut tree = Tree::new();
+            tree.insert(path, "", false).unwrap();
+            let found = belongs_to_nobody_else(&tree, &others).err().unwrap_or_default();
+            assert_eq!(found, expected, "{path}");
+        };
+        check("src/other.py", "");
+        check("src/app.py", "src/app.py belongs to a; write other files, and build on that one");
+        check("src", "src is a folder in which other units have files");
+        check("README/x", "README/x lies below README, which is a file of b");
+    }
+}
