@@ -19,6 +19,7 @@ pub mod ingest;
 pub mod learning;
 
 pub mod context;
+pub mod skills;
 
 pub mod agents;
 

@@ -34,6 +34,7 @@ mod run;
 mod select;
 mod serve;
 mod signals;
+mod skills;
 mod status;
 mod undo;
 mod verify;
@@ -135,6 +136,9 @@ enum Command {
     /// Look at the agents, and change who there is
     #[command(subcommand)]
     Agents(agents::AgentsCommand),
+    /// Look at the standards, and check files against them
+    #[command(subcommand)]
+    Skills(skills::SkillsCommand),
     /// Show how every store and tool is, and what to do about it
     Doctor(doctor::DoctorArgs),
     /// Build graph, vectors or cache anew from the facts in PostgreSQL
@@ -189,6 +193,7 @@ impl Cli {
             Command::Undo(args) => undo::run(&args),
             Command::Patterns(command) => patterns::run(command, &global).await,
             Command::Agents(command) => agents::run(command, &global).await,
+            Command::Skills(command) => skills::run(command, &global).await,
             Command::Doctor(args) => doctor::run(&args, &global).await,
             Command::Rebuild(args) => Box::pin(rebuild::run(args, &global)).await,
             Command::Verify(args) => Box::pin(verify::run(args, &global)).await,

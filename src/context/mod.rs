@@ -50,10 +50,11 @@ impl Level {
         }
     }
 
-    /// The level for a unit of that size: up to 2 points minimal, from 8 points extended; sizes in hours or minutes standard.
+    /// The level for a unit of that size: up to 2 points minimal, from 8 points extended; sizes in hours or minutes standard, and so is
+    /// what no generator builds: its points are a guess.
     pub fn of(unit: &Task) -> Self {
         match (unit.effort.unit, unit.effort.amount) {
-            (EffortUnit::Points, 0..=2) => Self::Minimal,
+            (EffortUnit::Points, 0..=2) if unit.waiting.is_none() => Self::Minimal,
             (EffortUnit::Points, 8..) => Self::Extended,
             _ => Self::Standard,
         }

@@ -15,6 +15,12 @@ const TITLE_BYTES_MAX: usize = 400;
 /// A list of siblings beyond this is cut at an entry.
 const SIBLINGS_MAX: usize = 20;
 
+/// So many standards, those of the highest precedence, go before similar work; the others are checked all the same.
+const FIRST_GUIDELINES: usize = 2;
+const LATER_GUIDELINE_VALUE: u32 = 1_500;
+/// The nearest similar work; each that follows is worth half as much, so that two smaller ones do not push out a nearer one.
+const NEAREST_VALUE: u32 = 8_000;
+
 /// A section and its parts.
 pub(super) struct Section {
     pub(super) title: &'static str,
@@ -28,6 +34,8 @@ pub(super) struct Text {
     pub(super) source: String,
     pub(super) content: String,
     must: bool,
+    /// What it is worth, when that is not what its section says.
+    value: Option<u32>,
 }
 
 impl Section {
@@ -36,7 +44,12 @@ impl Section {
     }
 
     pub(super) fn pieces(&self, number: usize) -> impl Iterator<Item = Piece> {
-        self.parts.iter().map(move |part| Piece { section: number, value: self.value, bytes: part.content.len(), must: part.must })
+        self.parts.iter().map(move |part| Piece {
+            section: number,
+            value: part.value.unwrap_or(self.value),
+            bytes: part.content.len(),
+            must: part.must,
+        })
     }
 }
 
@@ -55,7 +68,7 @@ pub(super) fn sections(input: &Input<'_>) -> Vec<Section> {
 }
 
 fn text(source: impl Into<String>, content: String) -> Text {
-    Text { source: source.into(), content, must: false }
+    Text { source: source.into(), content, must: false, value: None }
 }
 
 /// Key, title, files and criteria; the first of them must be there.
@@ -104,10 +117,11 @@ fn dependencies(input: &Input<'_>) -> Vec<Text> {
 }
 
 fn guidelines(input: &Input<'_>) -> Vec<Text> {
-    let part = |guideline: &super::Guideline| {
-        text(format!("skill {}", guideline.skill), format!("- {}: {}\n", guideline.skill, guideline.text.trim()))
+    let part = |(rank, guideline): (usize, &super::Guideline)| {
+        let told = text(format!("skill {}", guideline.skill), format!("- {}: {}\n", guideline.skill, guideline.text.trim()));
+        Text { value: (rank >= FIRST_GUIDELINES).then_some(LATER_GUIDELINE_VALUE), ..told }
     };
-    input.guidelines.iter().map(part).collect()
+    input.guidelines.iter().enumerate().map(part).collect()
 }
 
 /// The unit's own fragment, and the technologies asked for.
@@ -160,14 +174,15 @@ enum Wanted {
 fn patterns(input: &Input<'_>, wanted: Wanted) -> Vec<Text> {
     let most = if wanted == Wanted::Successes { PATTERNS_MAX } else { WARNINGS_MAX };
     let chosen = input.patterns.iter().filter(|hit| hit.pattern.success == (wanted == Wanted::Successes)).take(most);
-    let part = |hit: &PatternHit| {
+    let part = |(rank, hit): (usize, &PatternHit)| {
         let PatternHit { pattern, score, embedder } = hit;
         let origin = format!("{} (similarity {score:.2} by {embedder}; run {}, unit {})", pattern.title, pattern.run, pattern.unit_key);
         let proof = if wanted == Wanted::Successes { "passed" } else { "failed" };
         let body = format!("{proof}: {}\n{}\n", pattern.evidence.join(", "), pattern.code.trim_end());
-        text(format!("pattern {}", pattern.id), fenced("pattern", &origin, &body))
+        let told = text(format!("pattern {}", pattern.id), fenced("pattern", &origin, &body));
+        Text { value: (wanted == Wanted::Successes).then_some(NEAREST_VALUE >> rank), ..told }
     };
-    chosen.map(part).collect()
+    chosen.enumerate().map(part).collect()
 }
 
 /// Marks a text as data. The closing line carries the text's own hash, which no text can contain.

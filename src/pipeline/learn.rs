@@ -1,6 +1,6 @@
 //! Phase 10: what verified outcomes teach, into PostgreSQL and the vectors.
 //!
-//! Reads the units' files and checks; writes patterns. Safe to repeat: the same outcome is the same pattern.
+//! Reads the units' files and checks; writes patterns, and how well the standards are met. Safe to repeat: the same outcome is the same pattern.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::health::Health;
 use super::journal::{self, Done};
 use super::validate::{Validation, counted};
-use super::{PipelineError, Run};
+use super::{PipelineError, Run, standards};
 use crate::learning::{Harvest, UnitResult};
 use crate::model::{CheckResult, Phase, Plan, SpecDocument, Subject, Verdict};
 use crate::store::postgres::{StoreError, TenantTx, artifacts, attempts, health};
@@ -36,6 +36,7 @@ pub async fn phase(
     journal::phase(run, Phase::Learn, 1, async {
         let units = results(run, plan, validation).await?;
         let (language, framework) = run.pack.as_ref().map_or(("", ""), |pack| (pack.language(), pack.framework()));
+        standards::count(run).await?;
         let succeeded = validation.complete() && health.healthy;
         let harvest = Harvest { tenant: run.organization, run: run.id, doc: document, plan, language, framework, units: &units, succeeded };
         let stored = run.memory.learn(&harvest.patterns()).await?;

@@ -27,6 +27,7 @@ pub mod run;
 pub mod schedule;
 pub mod sent;
 pub mod service;
+mod standards;
 pub mod toolchain;
 pub mod validate;
 

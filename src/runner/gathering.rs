@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::contexts::Patterns;
 use super::inputs::Inputs;
-use crate::context::{self, Context, Finished, Level};
+use super::standards;
+use crate::context::{self, Context, Finished, Guideline, Level};
 use crate::generate::TargetPack;
 use crate::learning::{Memory, MemoryError, words};
 use crate::model::{Artifact, OrganizationId, PatternHit, Plan, RunId, SpecDocument, Task};
@@ -59,9 +60,10 @@ impl Sources<'_> {
             Err(MemoryError::Store(error)) => return Err(error.into()),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
-        let content_version = content_version(input_hash, &similar);
+        let guidelines = standards::guidelines(unit, self.pack);
+        let content_version = content_version(input_hash, &similar, &guidelines);
         let key = Key { tenant: self.organization, task: unit.key.clone(), level: level.as_str(), content_version };
-        let make = || self.assemble(unit, level, &similar, built);
+        let make = || self.assemble(unit, level, &similar, &guidelines, built);
         let unmade = |error: &StoreError| PipelineError::Plan(format!("the context of {} could not be assembled: {error}", unit.key));
         let bytes = self.cache.get_or_make(key, make()).await.map_err(|error| unmade(&error))?;
         // What another version of specwave left in a shared cache may read differently: it is made anew.
@@ -84,6 +86,7 @@ impl Sources<'_> {
         unit: &Task,
         level: Level,
         similar: &[PatternHit],
+        guidelines: &[Guideline],
         built: &BTreeMap<String, Vec<Artifact>>,
     ) -> Result<Vec<u8>, StoreError> {
         let finished = self.finished(built).await?;
@@ -93,7 +96,7 @@ impl Sources<'_> {
             doc: self.document,
             fragment: self.inputs.fragment(&unit.key),
             finished: &finished,
-            guidelines: &[],
+            guidelines,
             patterns: similar,
             level: Some(level),
         });
@@ -132,12 +135,15 @@ impl Sources<'_> {
     }
 }
 
-/// The unit's input and the patterns shown: whatever changes the bytes of the context changes this.
-fn content_version(input_hash: &str, similar: &[PatternHit]) -> String {
+/// The unit's input, the patterns shown and the standards told: whatever changes the bytes of the context changes this.
+fn content_version(input_hash: &str, similar: &[PatternHit], guidelines: &[Guideline]) -> String {
     let mut hasher = Sha256::new();
     hasher.update(input_hash);
     for hit in similar {
         hasher.update(format!("\0{} {} {}", hit.pattern.id, hit.score, hit.embedder));
+    }
+    for guideline in guidelines {
+        hasher.update(format!("\0{}\0{}", guideline.skill, guideline.text));
     }
     hex::encode(hasher.finalize())
 }

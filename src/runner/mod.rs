@@ -16,6 +16,7 @@ pub mod preview;
 pub mod projection;
 pub mod queue;
 pub mod slots;
+mod standards;
 pub mod sweeps;
 mod told;
 pub mod unit;

@@ -12,6 +12,7 @@ use super::attempt::{self, Attempt};
 use super::choosing::{self, Chosen};
 use super::contexts::{self, Patterns};
 use super::meter::RunMeter;
+use super::standards;
 use super::unit::Shared;
 use crate::agents::{Account, Briefing, Evidence, Meter, Repair, Work};
 use crate::engine::{Claim, ErrorClass, UnitResult};
@@ -85,7 +86,8 @@ pub(super) async fn perform(
             return Ok(Attempt::failed(before.class(&BTreeMap::new(), &refusal), &refusal));
         }
     };
-    let (checks, ran) = attempt::check(shared, unit, &tree, stop).await?;
+    let (mut checks, ran) = attempt::check(shared, unit, &tree, stop).await?;
+    checks.extend(standards::check(shared, unit, &tree).await?);
     let log = format!("{}{ran}", attempt::written(name, &tree));
     if attempt::failure(&checks).is_none() {
         attempt::stop_unless(&checks, stop)?;

@@ -31,10 +31,16 @@ fn answer(path: &str, content: &str) -> Reply {
     openai(&text, "stop", Some((1_000, 0, 100)))
 }
 
+/// A module as the standards want it.
+fn content(number: &str) -> String {
+    let module = format!("\"\"\"Step {number} of the work.\"\"\"\n\n\n");
+    format!("{module}def step_{number}() -> int:\n    \"\"\"Say which step this is.\"\"\"\n    return {number}\n")
+}
+
 /// A module of its own for every unit, named after its number.
 fn module(asked: &Asked) -> Reply {
     let number = unit_of(asked).rsplit('/').next().unwrap().to_owned();
-    answer(&format!("src/step_{number}.py"), &format!("def step_{number}() -> int:\n    return {number}\n"))
+    answer(&format!("src/step_{number}.py"), &content(&number))
 }
 
 /// A folder with the settings of a model that answers there.
@@ -82,7 +88,7 @@ fn a_model_builds_what_prose_asks_for_and_dependents_are_told_what_is_there() {
     // Nothing proves what the prose demands, and the run says so.
     assert_eq!((ended.code, report(&ended)["state"].as_str()), (Some(3), Some("partial")), "{}", ended.said);
     let written = fs::read_to_string(folder.path().join("out/src/step_3.py")).unwrap();
-    assert_eq!(written, "def step_3() -> int:\n    return 3\n");
+    assert_eq!(written, content("3"));
     let asked = server.asked();
     let last = asked.iter().find(|asked| unit_of(asked).ends_with("/3")).unwrap();
     assert!(told(last).contains("src/step_1.py") && told(last).contains("def step_1"), "{}", told(last));
@@ -108,19 +114,14 @@ fn two_units_never_share_a_file_and_who_is_refused_is_told_why() {
     let server = ModelServer::answering(|asked| {
         let told = told(asked);
         // Both that may start at once want the same file; whoever is refused gives way.
-        if told.contains("belongs to") || unit_of(asked).ends_with("/3") {
-            module(asked)
-        } else {
-            answer("src/app.py", &format!("# {}\n", unit_of(asked)))
-        }
+        if told.contains("belongs to") || unit_of(asked).ends_with("/3") { module(asked) } else { answer("src/app.py", &content("0")) }
     });
     let folder = project(&server, "");
     let ended = run(&Installation::shared(), folder.path(), STEPS, &fresh_name("shared-file"), &["--agent", "general"]);
     assert!(units(&ended).values().all(|unit| unit == "succeeded by general"), "{:?} {}", units(&ended), ended.said);
     let tries: Vec<u64> = report(&ended)["units"].as_array().unwrap().iter().filter_map(|unit| unit["sent"]["tries"].as_u64()).collect();
     assert!(tries.contains(&2), "one of them was tried twice: {tries:?}");
-    let owner = fs::read_to_string(folder.path().join("out/src/app.py")).unwrap();
-    assert!(owner.starts_with("# "), "{owner}");
+    assert_eq!(fs::read_to_string(folder.path().join("out/src/app.py")).unwrap(), content("0"));
 }
 
 #[test]
@@ -141,6 +142,25 @@ fn the_same_files_with_the_same_fault_end_the_rounds_and_the_debugging_agent_is_
     assert!(units(&ended).values().all(|unit| unit == "succeeded by code-analyst"), "{:?} {}", units(&ended), ended.said);
     // One answer, and one that was corrected in vain.
     assert_eq!(*asked_before.lock().unwrap(), 2);
+}
+
+#[test]
+fn what_does_not_meet_the_standards_goes_back_with_what_is_wrong() {
+    let server = ModelServer::answering(|asked| {
+        let told = told(asked);
+        if told.contains("What the checks say") { module(asked) } else { answer("src/step_1.py", "def step_1(x=[]):\n    return x\n") }
+    });
+    let folder = project(&server, "");
+    let spec = "# One\n\n# Logical Dependency Chain\n\n1. Storage module.\n";
+    let ended = run(&Installation::shared(), folder.path(), spec, &fresh_name("standards"), &["--agent", "general"]);
+    assert!(units(&ended).values().all(|unit| unit == "succeeded by general"), "{:?} {}", units(&ended), ended.said);
+    let asked = server.asked();
+    assert_eq!(asked.len(), 2);
+    assert!(told(&asked[0]).contains("global-coding-style") && told(&asked[1]).contains("mutable-default"), "{}", told(&asked[1]));
+    assert_eq!(fs::read_to_string(folder.path().join("out/src/step_1.py")).unwrap(), content("1"));
+    let history = Installation::shared().call(&["skills", "history", "global-coding-style", "--json"]);
+    let history: Value = serde_json::from_slice(&history.stdout).unwrap();
+    assert!(history.to_string().contains(report(&ended)["run"].as_str().unwrap()), "{history}");
 }
 
 #[test]

@@ -39,6 +39,7 @@ mod run;
 mod server;
 mod services;
 mod signals;
+mod skills;
 mod stack;
 #[path = "../standin/mod.rs"]
 mod standin;

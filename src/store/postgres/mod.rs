@@ -38,6 +38,7 @@ pub mod runs;
 mod server;
 pub mod settle;
 mod signing_keys;
+pub mod skills;
 pub mod specs;
 pub mod tasks;
 #[cfg(test)]

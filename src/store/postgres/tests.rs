@@ -317,3 +317,28 @@ async fn the_audit_log_tells_who_asked_for_what() {
     let told: Vec<_> = rows.iter().map(|row| (row.actor.as_str(), row.action.as_str(), row.before.clone())).collect();
     assert_eq!(told, [("user:ada", "run.cancel", Some(json!("running")))]);
 }
+
+#[tokio::test]
+async fn what_was_counted_of_a_skill_is_kept_for_each_run_and_seen_by_its_organization_alone() {
+    let (store, run) = store_with_run().await;
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let mut api =
+        crate::model::SkillCounts { files_checked: 9, files_failed: 2, problems: 5, ..crate::model::SkillCounts::of("backend-api", 1) };
+    let css = crate::model::SkillCounts::of("frontend-css", 1);
+    skills::record(&mut tx, run, &[api.clone(), css]).await.unwrap();
+    api.files_fixed = 1;
+    skills::record(&mut tx, run, &[api.clone()]).await.unwrap();
+    let found: Vec<_> = skills::history(&mut tx, "backend-api", 10).await.unwrap().into_iter().map(|row| (row.run, row.counts)).collect();
+    assert_eq!(found, [(run, api.clone())], "counted again, kept once");
+    assert_eq!(skills::history(&mut tx, "backend-api", 0).await.unwrap(), []);
+    tx.commit().await.unwrap();
+    let mut tx = store.tenant(testing::other_organization(&store).await).await.unwrap();
+    assert_eq!(skills::history(&mut tx, "backend-api", 10).await.unwrap(), []);
+    let error = skills::record(&mut tx, run, &[api.clone()]).await.unwrap_err();
+    assert!(error.is_constraint("skill_results_run_id_fkey"), "another's run: {error}");
+    drop(tx);
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let wrong = crate::model::SkillCounts { files_fixed: 3, ..api };
+    let error = skills::record(&mut tx, run, &[wrong]).await.unwrap_err();
+    assert!(error.is_constraint("skill_results_counts_check"), "more fixed than failed: {error}");
+}
