@@ -128,7 +128,7 @@ impl Registry {
             let sorts: Vec<String> = profile.task_types.iter().copied().filter_map(name_of).collect();
             let what = if sorts.is_empty() { profile.specialisation.to_string() } else { sorts.join(", ") };
             let standing = standings.get(&profile.name).map_or_else(|| "no unit yet".to_owned(), in_words);
-            let had = roster.unavailable(&profile.name).map_or_else(|| "ready".to_owned(), str::to_owned);
+            let had = roster.unavailable(&profile.name).map_or("ready", first_line).to_owned();
             vec![profile.name.clone(), profile.kind.as_str().to_owned(), duty_in_words(profile.duty).to_owned(), what, standing, had]
         };
         output::print_table(&["agent", "kind", "", "for", "first tries", ""], &profiles.iter().map(row).collect::<Vec<_>>());
@@ -262,6 +262,10 @@ fn in_words(standing: &Standing) -> String {
 
 fn money(micros: u64) -> String {
     format!("{}.{:06} of money", micros / 1_000_000, micros % 1_000_000)
+}
+
+fn first_line(reason: &str) -> &str {
+    reason.lines().next().unwrap_or_default()
 }
 
 fn name_of(sort: TaskType) -> Option<String> {

@@ -11,6 +11,7 @@ use crate::app;
 use crate::engine::{Engine, EngineOptions};
 use crate::model::{Actor, CheckResult};
 use crate::pipeline::report;
+use crate::store::postgres::assignments;
 use crate::store::postgres::attempts::{self, AttemptRow};
 
 /// Show attempts, checks and what they printed.
@@ -20,6 +21,9 @@ pub struct LogsArgs {
     run: Option<String>,
     /// Only units and checks whose name contains this
     unit: Option<String>,
+    /// Show what was said to agents and by them, too
+    #[arg(long)]
+    transcripts: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -34,14 +38,19 @@ pub async fn run(args: LogsArgs, global: &Global) -> anyhow::Result<ExitCode> {
         let row = select::run(&postgres, organization, args.run.as_deref()).await?;
         let mut tx = postgres.tenant(organization).await?;
         let attempts = attempts::list(&mut tx, row.id, None).await?;
+        let said = if args.transcripts {
+            assignments::transcripts(&mut tx, row.id, args.unit.as_deref().unwrap_or_default()).await?
+        } else {
+            Vec::new()
+        };
         tx.commit().await?;
         let engine = Engine::new(postgres.clone(), EngineOptions::default());
         let report = report::of_run(&postgres, &engine, organization, row.id).await?;
-        anyhow::Ok((attempts, report.checks))
+        anyhow::Ok((attempts, report.checks, said))
     }
     .await;
     postgres.close().await.map_err(|error| Failure::database(&error))?;
-    let (mut attempts, mut checks) = read?;
+    let (mut attempts, mut checks, said) = read?;
     if let Some(part) = &args.unit {
         attempts.retain(|attempt| attempt.key.contains(part.as_str()));
         checks.retain(|check| check.name.contains(part.as_str()));
@@ -52,10 +61,17 @@ pub async fn run(args: LogsArgs, global: &Global) -> anyhow::Result<ExitCode> {
         }
     }
     if args.json {
-        let documents = json!({"attempts": attempts.iter().map(document).collect::<Vec<_>>(), "checks": checks});
+        let said: Vec<_> = said
+            .iter()
+            .map(|(unit, token, agent, transcript)| json!({"unit": unit, "token": token, "agent": agent, "transcript": transcript}))
+            .collect();
+        let documents = json!({"attempts": attempts.iter().map(document).collect::<Vec<_>>(), "checks": checks, "transcripts": said});
         output::print_json(&documents)?;
     } else {
         attempts.iter().for_each(print);
+        for (unit, _, agent, transcript) in &said {
+            print_transcript(unit, agent, transcript);
+        }
         checks.iter().for_each(print_check);
         if attempts.is_empty() && checks.is_empty() {
             anstream::eprintln!("nothing was tried in this run yet");
@@ -80,6 +96,19 @@ fn print(attempt: &AttemptRow) {
     }
     if !attempt.log.is_empty() {
         say!("  {}", attempt.log.trim_end().replace('\n', "\n  "));
+    }
+}
+
+fn print_transcript(unit: &str, agent: &str, transcript: &serde_json::Value) {
+    let bold = anstyle::Style::new().bold();
+    say!("{bold}{unit}{bold:#} what was said to {agent} and by it");
+    for entry in transcript["entries"].as_array().into_iter().flatten() {
+        let text = |field: &str| entry[field].as_str().unwrap_or_default().trim_end().to_owned();
+        say!("  {bold}{}{bold:#}\n  {}", text("kind"), text("text").replace('\n', "\n  "));
+    }
+    match transcript["left_out_bytes"].as_u64() {
+        None | Some(0) => {}
+        Some(bytes) => say!("  {bytes} bytes are left out"),
     }
 }
 

@@ -4,8 +4,6 @@
 //! Called by the HTTP interface and the command line, within their transaction. What planning found stays; the phases behind it are done again, in which units
 //! that nothing changed for stay as they are.
 
-use std::collections::BTreeSet;
-
 use thiserror::Error;
 
 use crate::engine::{EngineError, acts};
@@ -141,7 +139,7 @@ async fn again(tx: &mut TenantTx, actor: &Actor, unit: &UnitEntry, reason: &str)
 /// Takes up what has waited for an agent, now that one is configured: units that nobody was ever sent to. What waits for a person because
 /// agents have failed goes on waiting. Returns the units' keys; where there are any, the run goes on.
 pub async fn agent_configured(tx: &mut TenantTx, actor: &Actor, run: RunId) -> Result<Vec<String>, AgainError> {
-    let sent: BTreeSet<String> = assignments::list(tx, run, None).await?.into_iter().map(|row| row.key).collect();
+    let sent = assignments::keys(tx, run).await?;
     let waits = |row: &UnitRow| !row.gate && row.state == UnitState::Waiting && !sent.contains(&row.key);
     let keys: Vec<String> = units::list(tx, run).await?.into_iter().filter(waits).map(|row| row.key).collect();
     let wish = Wish::Retry { reason: "an agent is configured".to_owned() };

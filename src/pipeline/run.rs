@@ -219,7 +219,7 @@ impl Run {
     /// The units that somebody has worked on who may do better when told why: all others would come to the same files again.
     pub async fn told_units(&self) -> Result<BTreeSet<String>, StoreError> {
         let mut tx = self.tx().await?;
-        Ok(assignments::list(&mut tx, self.id, None).await?.into_iter().map(|row| row.key).collect())
+        assignments::keys(&mut tx, self.id).await
     }
 
     /// Has those units done again, and everything that depends on them.

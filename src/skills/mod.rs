@@ -1,7 +1,7 @@
 //! The standards that code must meet: guidelines for whoever writes it, and checks of what was written.
 //!
 //! A skill is versioned data, a folder in `standards/`: what it is about, the guideline, the checks with their numbers. Called by the
-//! planner and the assembly of contexts ([`map`], [`guidelines`]), by the phases that check a tree ([`validate`], [`linters::lint`],
+//! planner and the assembly of contexts ([`map`], [`guidelines`]), by the phases that check a tree ([`validate()`], [`linters::lint`],
 //! [`linters::apply`], [`repair_instructions`]), and by the command line. It judges text; it never runs the code that it judges, and
 //! changes nothing but through a formatter or the safe fixes of a linter.
 

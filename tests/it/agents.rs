@@ -164,6 +164,20 @@ fn what_does_not_meet_the_standards_goes_back_with_what_is_wrong() {
 }
 
 #[test]
+fn secrets_of_a_specification_are_not_told_and_what_was_said_can_be_read() {
+    let server = ModelServer::answering(module);
+    let folder = project(&server, "");
+    let spec = "# One\n\nIt MUST log in with password=hunter2hunter2hunter2.\n\n# Logical Dependency Chain\n\n1. Storage with password=hunter2hunter2hunter2.\n";
+    let name = fresh_name("secret");
+    let ended = run(&Installation::shared(), folder.path(), spec, &name, &["--agent", "general"]);
+    assert!(units(&ended).values().all(|unit| unit == "succeeded by general"), "{:?} {}", units(&ended), ended.said);
+    assert!(server.asked().iter().all(|asked| !asked.body.to_string().contains("hunter2")));
+    let said = Installation::shared().call(&["logs", &name, "--transcripts"]);
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("Write the unit `") && said.contains("%%%specwave done 1") && !said.contains(KEY), "{said}");
+}
+
+#[test]
 fn what_waited_for_an_agent_is_taken_up_when_one_is_there() {
     let server = ModelServer::answering(module);
     let folder = project(&server, "");

@@ -1,6 +1,6 @@
 //! Who was sent to a unit, why, and what came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use sqlx::Row;
@@ -55,7 +55,7 @@ pub struct Ended {
     pub output_tokens: u64,
     /// Money in millionths; none when nobody knows.
     pub cost_micros: Option<u64>,
-    /// The conversation.
+    /// The conversation; written here, and read by [`transcripts`].
     pub transcript: Value,
     /// Content hash by path of what was delivered.
     pub files: BTreeMap<String, String>,
@@ -129,10 +129,26 @@ pub async fn end(tx: &mut TenantTx, claim: &Claim, ended: &Ended) -> Result<(), 
 /// The assignments of a run, or of one unit of it: by key, oldest first within a unit.
 pub async fn list(tx: &mut TenantTx, run: RunId, key: Option<&str>) -> Result<Vec<AssignmentRow>, StoreError> {
     let query = "select unit_id, key, token, input_hash, agent, reason, choice, arm, assigned_at, passed, calls, unreported, input_tokens, \
-                 cached_tokens, written_tokens, output_tokens, cost_micros, transcript, files \
+                 cached_tokens, written_tokens, output_tokens, cost_micros, files \
                  from assignments where organization_id = $1 and run_id = $2 and ($3::text is null or key = $3) order by key, token";
     let rows = sqlx::query(query).bind(tx.organization().0).bind(run.0).bind(key).fetch_all(&mut **tx).await?;
     rows.iter().map(read).collect()
+}
+
+/// What was said in each try of a run that has ended: the unit's key, the claim's token, who was sent, and the conversation.
+pub async fn transcripts(tx: &mut TenantTx, run: RunId, key_part: &str) -> Result<Vec<(String, i64, String, Value)>, StoreError> {
+    let query = "select key, token, agent, transcript from assignments \
+                 where organization_id = $1 and run_id = $2 and position($3 in key) > 0 and transcript is not null order by key, token";
+    let query = sqlx::query_as(query).bind(tx.organization().0).bind(run.0).bind(key_part);
+    let rows: Vec<(String, i64, String, Json<Value>)> = query.fetch_all(&mut **tx).await?;
+    Ok(rows.into_iter().map(|(key, token, agent, Json(transcript))| (key, token, agent, transcript)).collect())
+}
+
+/// The keys of the units of a run that somebody was ever sent to.
+pub async fn keys(tx: &mut TenantTx, run: RunId) -> Result<BTreeSet<String>, StoreError> {
+    let query = "select distinct key from assignments where organization_id = $1 and run_id = $2";
+    let keys: Vec<String> = sqlx::query_scalar(query).bind(tx.organization().0).bind(run.0).fetch_all(&mut **tx).await?;
+    Ok(keys.into_iter().collect())
 }
 
 /// First tries that passed and that did not, by agent, in a sort of work.
@@ -204,7 +220,7 @@ fn read(row: &PgRow) -> Result<AssignmentRow, StoreError> {
             written_tokens: whole("written_tokens")?,
             output_tokens: whole("output_tokens")?,
             cost_micros: row.try_get::<Option<i64>, _>("cost_micros")?.map(i64::cast_unsigned),
-            transcript: row.try_get::<Option<Json<Value>>, _>("transcript")?.map_or(Value::Null, |Json(value)| value),
+            transcript: Value::Null,
             files: row.try_get::<Option<Json<BTreeMap<String, String>>>, _>("files")?.map(|Json(files)| files).unwrap_or_default(),
         }),
     };
