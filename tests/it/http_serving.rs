@@ -87,7 +87,7 @@ impl Serving {
         let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("it does not listen: {}", said())).to_owned();
         // The client demands a TLS provider even where none is spoken; the first one installed serves all tests.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { child, url, client: reqwest::Client::new(), folder, database: None }
+        Self { child, url, client: reqwest::Client::builder().no_gzip().build().unwrap(), folder, database: None }
     }
 
     /// A call of the operation with that method and path template, its placeholders filled in order. Paths of resources are below

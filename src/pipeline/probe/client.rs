@@ -56,7 +56,9 @@ impl Client {
     pub(super) fn new(port: u16) -> Result<Self, reqwest::Error> {
         // The builder wants one although nothing here speaks TLS. That another part installed one already is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(ANSWER_MAX).build()?;
+        // Answers are judged as they come: nothing is asked for in a compressed form.
+        let http = reqwest::Client::builder().no_proxy().no_gzip().redirect(reqwest::redirect::Policy::none());
+        let http = http.timeout(ANSWER_MAX).build()?;
         Ok(Self { http, base: format!("http://127.0.0.1:{port}") })
     }
 
