@@ -19,7 +19,7 @@ use crate::runner::queue::Prepare;
 use crate::store::breaker::Thresholds;
 use crate::store::cache::{Cache, CacheError};
 use crate::store::graph::Graph;
-use crate::store::postgres::{Postgres, PostgresConfig, StoreError, profiles, runs, specs};
+use crate::store::postgres::{Postgres, PostgresConfig, StoreError, runs, specs};
 use crate::store::projection::Projections;
 use crate::store::vectors::{self, Generation, Vectors, VectorsError};
 
@@ -159,8 +159,7 @@ impl App {
     /// Everybody who can be sent to a unit, and who is sent by default.
     pub async fn roster(&self, default: Option<&str>) -> anyhow::Result<Roster> {
         let mut tx = self.postgres.tenant(self.actor.organization).await?;
-        profiles::add_missing(&mut tx, &profile::built_in()).await?;
-        let profiles = profiles::list(&mut tx).await?;
+        let profiles = profile::registered(&mut tx).await?;
         tx.commit().await?;
         Ok(Roster::new(profiles, &self.config.agents, default, self.config.unit_timeout))
     }

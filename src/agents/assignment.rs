@@ -288,6 +288,23 @@ mod tests {
         check(&roster(&all[..1]), &unit, Escalation::AnotherAgent, &[], "nobody: no other agent is configured");
     }
 
+    /// Who is drawn for a unit that nobody tried, with the reason and the draw.
+    fn draw_of(
+        roster: &Roster,
+        unit: &Task,
+        records: &BTreeMap<String, (u32, u32)>,
+        busy: &BTreeMap<String, u32>,
+        draw: u32,
+    ) -> (Arc<dyn Agent>, String, Option<Choice>) {
+        let draw = draw.to_be_bytes();
+        let step = Escalation::Assigned;
+        let request = Request { unit, generator: None, roster, step, tried: &[], records, busy, earlier: None, draw: &[&draw] };
+        match assign(&request) {
+            Assignment::Agent { agent, reason, choice } => (agent, reason, choice),
+            _ => panic!("somebody is there"),
+        }
+    }
+
     #[test]
     fn records_move_the_choice_and_the_reason_names_them() {
         let auto = roster(&[("bad", Duty::Build, &[]), ("good", Duty::Build, &[])]).ruled(Some(AUTO), &[], None);
@@ -295,18 +312,7 @@ mod tests {
         let records = BTreeMap::from([("good".to_owned(), (60, 2)), ("bad".to_owned(), (2, 60))]);
         let (mut good, mut reasons) = (0, String::new());
         for draw in 0..200_u32 {
-            let request = Request {
-                unit: &unit,
-                generator: None,
-                roster: &auto,
-                step: Escalation::Assigned,
-                tried: &[],
-                records: &records,
-                busy: &BTreeMap::new(),
-                earlier: None,
-                draw: &[&draw.to_be_bytes()],
-            };
-            let Assignment::Agent { agent, reason, choice } = assign(&request) else { panic!("somebody is there") };
+            let (agent, reason, choice) = draw_of(&auto, &unit, &records, &BTreeMap::new(), draw);
             assert_eq!(choice.unwrap().agent, agent.name());
             good += usize::from(agent.name() == "good");
             reasons.push_str(&reason);
@@ -322,18 +328,7 @@ mod tests {
         let unit = unit(TaskType::Docs, true);
         let busy = BTreeMap::from([("a".to_owned(), BUSY_FROM)]);
         for draw in 0..50_u32 {
-            let request = Request {
-                unit: &unit,
-                generator: None,
-                roster: &auto,
-                step: Escalation::Assigned,
-                tried: &[],
-                records: &BTreeMap::new(),
-                busy: &busy,
-                earlier: None,
-                draw: &[&draw.to_be_bytes()],
-            };
-            let Assignment::Agent { agent, reason, .. } = assign(&request) else { panic!("somebody is there") };
+            let (agent, reason, _) = draw_of(&auto, &unit, &BTreeMap::new(), &busy, draw);
             assert!(agent.name() == "b" && reason.contains("1 more that are busy"), "{reason}");
         }
     }

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 pub use crate::model::Profile;
 use crate::model::{AgentKind, Duty};
+use crate::store::postgres::{StoreError, TenantTx, profiles};
 
 const BUILT_IN: &str = include_str!("profiles.toml");
 /// Longest instructions: they are told with every unit.
@@ -44,6 +45,12 @@ struct File {
 /// The profiles that every installation begins with.
 pub fn built_in() -> Vec<Profile> {
     parse(BUILT_IN).expect("a test reads the built-in profiles")
+}
+
+/// Every profile of the organization; the built-in ones are added when they are missing.
+pub async fn registered(tx: &mut TenantTx) -> Result<Vec<Profile>, StoreError> {
+    profiles::add_missing(tx, &built_in()).await?;
+    profiles::list(tx).await
 }
 
 /// The profiles in a TOML text, `[[profile]]` by `[[profile]]`, checked.

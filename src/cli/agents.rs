@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 
-use super::output::{duration, say};
+use super::output::{duration, money, say};
 use super::{Failure, Global, output, plan};
 use crate::agents::profile::{self, duty_in_words};
 use crate::agents::{Roster, tryout};
@@ -95,8 +95,7 @@ pub async fn run(command: AgentsCommand, global: &Global) -> anyhow::Result<Exit
 impl Registry {
     async fn profiles(&self) -> anyhow::Result<Vec<Profile>> {
         let mut tx = self.postgres.tenant(self.actor.organization).await?;
-        profiles::add_missing(&mut tx, &profile::built_in()).await?;
-        let profiles = profiles::list(&mut tx).await?;
+        let profiles = profile::registered(&mut tx).await?;
         tx.commit().await?;
         Ok(profiles)
     }
@@ -258,10 +257,6 @@ fn in_words(standing: &Standing) -> String {
         standing.tokens,
         money(standing.cost_micros)
     )
-}
-
-fn money(micros: u64) -> String {
-    format!("{}.{:06} of money", micros / 1_000_000, micros % 1_000_000)
 }
 
 fn first_line(reason: &str) -> &str {

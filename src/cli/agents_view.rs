@@ -1,6 +1,6 @@
 //! What agents were told and used, as a person reads it.
 
-use super::output::{print_table, say};
+use super::output::{money, print_table, say};
 use crate::model::report::{AgentsReport, EffectReport, UnitReport};
 use crate::pipeline::validate::counted;
 
@@ -13,14 +13,7 @@ pub fn print(agents: &AgentsReport, units: &[UnitReport]) {
         let sent = unit.sent.as_ref()?;
         let tokens = format!("{} read, {} written", sent.input_tokens, sent.output_tokens);
         let arm = sent.arm.as_deref().unwrap_or("no trial").replace('_', " ");
-        Some(vec![
-            unit.key.clone(),
-            sent.agent.clone(),
-            counted(sent.tries, "try").replace("trys", "tries"),
-            tokens,
-            cost(sent.cost_micros),
-            arm,
-        ])
+        Some(vec![unit.key.clone(), sent.agent.clone(), tries(sent.tries), tokens, cost(sent.cost_micros), arm])
     };
     print_table(&["unit", "agent", "", "tokens", "cost", "similar work"], &units.iter().filter_map(row).collect::<Vec<_>>());
     say!("{}", used(agents));
@@ -57,8 +50,12 @@ fn percent(part: usize, whole: usize) -> f64 {
     part as f64 / whole as f64 * 100.0
 }
 
+fn tries(count: usize) -> String {
+    if count == 1 { "1 try".to_owned() } else { format!("{count} tries") }
+}
+
 fn cost(micros: Option<u64>) -> String {
-    micros.map_or_else(|| "cost unknown".to_owned(), |micros| format!("{}.{:06} of money", micros / 1_000_000, micros % 1_000_000))
+    micros.map_or_else(|| "cost unknown".to_owned(), money)
 }
 
 fn effect(effect: &EffectReport) -> String {

@@ -67,6 +67,11 @@ pub fn print_table(header: &[&str], rows: &[Vec<String>]) {
     }
 }
 
+/// An amount of money, given in millionths of the currency of prices.
+pub fn money(micros: u64) -> String {
+    format!("{}.{:06} of money", micros / 1_000_000, micros % 1_000_000)
+}
+
 /// A duration as a person says it: `340 ms`, `4.2 s`, `3 min 07 s`.
 pub fn duration(duration: Duration) -> String {
     match duration.as_millis() {

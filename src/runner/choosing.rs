@@ -28,7 +28,7 @@ pub(super) async fn choose(shared: &Shared, unit: &Task, claim: &Claim) -> Resul
     if drawn || claim.escalation != Escalation::Assigned {
         let mut tx = run.tx().await?;
         let rows = assignments::list(&mut tx, run.id, Some(&unit.key)).await?;
-        records = assignments::records(&mut tx, unit.task_type, size(unit)).await?;
+        records = assignments::records(&mut tx, unit.task_type, UnitSize::of(unit.effort).as_str()).await?;
         busy = assignments::busy(&mut tx).await?;
         tx.commit().await?;
         earlier = rows.iter().rev().find_map(choice_of);
@@ -50,13 +50,4 @@ pub(super) async fn choose(shared: &Shared, unit: &Task, claim: &Claim) -> Resul
 
 fn choice_of(row: &AssignmentRow) -> Option<Choice> {
     serde_json::from_value(row.choice.clone()?).ok()
-}
-
-/// The size of a unit, as records are kept for it.
-pub(super) fn size(unit: &Task) -> &'static str {
-    match UnitSize::of(unit.effort) {
-        UnitSize::Small => "small",
-        UnitSize::Medium => "medium",
-        UnitSize::Large => "large",
-    }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{self, Attempt};
-use super::choosing::{self, Chosen};
+use super::choosing::Chosen;
 use super::contexts::{self, Patterns};
 use super::meter::RunMeter;
 use super::standards;
@@ -19,7 +19,7 @@ use crate::engine::{Claim, ErrorClass, UnitResult};
 use crate::exec::tree::Tree;
 use crate::failpoint;
 use crate::generate::Prior;
-use crate::learning::trial::{Arm, Enrolment, HoldoutShare};
+use crate::learning::trial::{Arm, Enrolment, HoldoutShare, UnitSize};
 use crate::model::{Artifact, Task, Verdict};
 use crate::pipeline::PipelineError;
 use crate::store::postgres::assignments::{self, AssignmentRow, Ended, NewAssignment};
@@ -123,7 +123,7 @@ async fn enrol(shared: &Shared, given: &Given<'_>, chosen: &Chosen) -> Result<Pa
         reason: &chosen.reason,
         choice: choice.map_err(|error| PipelineError::Plan(format!("a choice cannot be written down: {error}")))?,
         task_type: unit.task_type,
-        unit_size: choosing::size(unit),
+        unit_size: UnitSize::of(unit.effort).as_str(),
         arm: arm.map(|(arm, share)| (arm.as_str(), share)),
     };
     let mut tx = run.tx().await?;

@@ -37,6 +37,15 @@ impl UnitSize {
             _ => Self::Medium,
         }
     }
+
+    /// The text in the database and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Medium => "medium",
+            Self::Large => "large",
+        }
+    }
 }
 
 /// What records are kept for: an agent may be good at one and bad at another.
