@@ -24,7 +24,8 @@ const QUIET: Style = Style::new().dimmed();
 pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
     let style = state_style(report.state);
     // Where nothing can be generated, as from prose, the target says nothing.
-    let target = if report.units.iter().any(|unit| unit.agent.is_some()) { format!(" on {}", report.target) } else { String::new() };
+    let generated = report.units.iter().any(|unit| unit.agent.as_deref().is_some_and(|agent| agent.starts_with("generator/")));
+    let target = if generated { format!(" on {}", report.target) } else { String::new() };
     say!("{BOLD}{}{BOLD:#} version {}{target}: {style}{}{style:#}", report.title, report.spec_version, report.state.as_str());
     say!("run {} · {}", report.run, report.summary);
     section("Phases");

@@ -16,7 +16,7 @@ impl TargetPack {
     /// The units that `doc` needs, in the pack's order and within it in the source's; none when it names nothing to build.
     /// An error when something in it cannot be expressed in the target.
     pub fn blueprints(&self, doc: &SpecDocument) -> Result<Vec<Blueprint>, GenerateError> {
-        if doc.operations.is_empty() && doc.entities.is_empty() {
+        if !doc.generates() {
             return Ok(Vec::new());
         }
         let project = Project::new(doc);

@@ -155,6 +155,11 @@ pub struct TechChoice {
 }
 
 impl SpecDocument {
+    /// True when there is something that a target pack can generate from; prose has nothing.
+    pub fn generates(&self) -> bool {
+        !self.entities.is_empty() || !self.operations.is_empty()
+    }
+
     /// The entity of that name.
     pub fn entity(&self, name: &str) -> Option<&Entity> {
         self.entities.iter().find(|entity| entity.name == name)

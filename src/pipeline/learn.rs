@@ -35,7 +35,7 @@ pub async fn phase(
 ) -> Result<Learned, PipelineError> {
     journal::phase(run, Phase::Learn, 1, async {
         let units = results(run, plan, validation).await?;
-        let (language, framework) = run.pack.as_ref().map_or(("", ""), |pack| (pack.language(), pack.framework()));
+        let (language, framework) = run.pack_for(document).map_or(("", ""), |pack| (pack.language(), pack.framework()));
         standards::count(run).await?;
         let succeeded = validation.complete() && health.healthy;
         let harvest = Harvest { tenant: run.organization, run: run.id, doc: document, plan, language, framework, units: &units, succeeded };

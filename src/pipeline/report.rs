@@ -91,7 +91,7 @@ async fn title(tx: &mut TenantTx, snapshot: &RunSnapshot, plan: Option<&Plan>) -
 /// How what was delivered is started by hand.
 fn start(target: &str, journal: &[PhaseRow]) -> Vec<String> {
     let delivered = output::<super::deploy::Delivery>(journal, Phase::Deploy).is_some_and(|delivery| delivery.deployed.is_some());
-    let document = output::<SpecDocument>(journal, Phase::Ingest).filter(|_| delivered);
+    let document = output::<SpecDocument>(journal, Phase::Ingest).filter(|document| delivered && document.generates());
     match (document, TargetPack::load(target)) {
         (Some(document), Ok(pack)) => pack.start_by_hand(&document),
         _ => Vec::new(),

@@ -195,8 +195,7 @@ impl Run {
 
     /// The pack that generates this document; none when it has nothing structured to generate from.
     pub fn pack_for(&self, document: &SpecDocument) -> Option<&Arc<TargetPack>> {
-        let structured = !document.entities.is_empty() || !document.operations.is_empty();
-        self.pack.as_ref().filter(|_| structured)
+        self.pack.as_ref().filter(|_| document.generates())
     }
 
     /// The target's tools; none when nothing is generated.

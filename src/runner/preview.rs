@@ -84,8 +84,7 @@ pub async fn of_unit(handles: &Handles, run: RunId, key: &str, level: Option<Lev
         return Err(PreviewError::NoUnit { run, key: key.to_owned(), nearest });
     };
     let pack = TargetPack::load(&target).map_err(PipelineError::from)?;
-    let structured = !document.entities.is_empty() || !document.operations.is_empty();
-    let fragments = if structured { pack.fragments(&document).map_err(PipelineError::from)? } else { BTreeMap::new() };
+    let fragments = if document.generates() { pack.fragments(&document).map_err(PipelineError::from)? } else { BTreeMap::new() };
     let inputs = Inputs::new(&plan, fragments);
     let sources = Sources {
         organization: handles.organization,
@@ -93,7 +92,7 @@ pub async fn of_unit(handles: &Handles, run: RunId, key: &str, level: Option<Lev
         postgres: &handles.postgres,
         cache: &handles.cache,
         memory: &handles.memory,
-        pack: Some(&pack),
+        pack: Some(&pack).filter(|_| document.generates()),
         document: &document,
         plan: &plan,
         inputs: &inputs,

@@ -68,7 +68,7 @@ impl Shared {
             postgres: &self.run.postgres,
             cache: &self.run.cache,
             memory: &self.run.memory,
-            pack: self.run.pack.as_deref(),
+            pack: self.run.pack_for(&self.document).map(AsRef::as_ref),
             document: &self.document,
             plan: &self.plan,
             inputs: &self.inputs,

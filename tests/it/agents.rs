@@ -85,6 +85,8 @@ fn a_model_builds_what_prose_asks_for_and_dependents_are_told_what_is_there() {
     let built: Vec<String> = units(&ended).into_values().collect();
     assert_eq!(built, vec!["succeeded by general"; built.len()], "{}", ended.said);
     assert!(built.len() >= 3);
+    // Nothing was generated, so there is no service to start, whatever the target.
+    assert_eq!(report(&ended)["start"], json!([]));
     // Nothing proves what the prose demands, and the run says so.
     assert_eq!((ended.code, report(&ended)["state"].as_str()), (Some(3), Some("partial")), "{}", ended.said);
     let written = fs::read_to_string(folder.path().join("out/src/step_3.py")).unwrap();

@@ -59,7 +59,7 @@ pub const TARGET_DEFAULT: &str = "fastapi";
 /// operations needs no pack.
 pub fn plan_document(document: &SpecDocument, noticed: Vec<Finding>, target: Option<&str>) -> Result<Plan, PlanError> {
     let analysis = analyze(document).joined(noticed);
-    if document.entities.is_empty() && document.operations.is_empty() {
+    if !document.generates() {
         return build(document, &analysis, &[], None);
     }
     let pack = TargetPack::load(target.unwrap_or_else(|| stated_target(document)))?;
