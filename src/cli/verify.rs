@@ -10,13 +10,19 @@ use super::failure::UNFINISHED;
 use super::output::say;
 use super::{Global, output};
 use crate::app::App;
+use crate::learning::MemoryError;
 use crate::pipeline::validate::counted;
 use crate::store::graph::Graph;
+use crate::store::projection::relay::TargetError;
 use crate::store::projection::Projection;
 use crate::store::projection::verify::{Difference, Repair, Verified};
 
 /// How long is waited for what was announced and has not arrived yet.
 const ARRIVE_WITHIN: Duration = Duration::from_secs(30);
+/// Comparisons that are begun: a server that has only just come up is late with its first answers.
+const TRIES: u32 = 4;
+/// The wait before the second one; doubled for each further one.
+const TRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Compare the stores that follow the facts with them.
 #[derive(Debug, clap::Args)]
@@ -41,7 +47,7 @@ struct Compared {
 /// Runs the command; exit code 3 when something differs and was not mended.
 pub async fn run(args: VerifyArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let app = App::open(Arc::new(global.config(Vec::new())?)).await?;
-    let compared = Box::pin(compare(&app, if args.repair { Repair::Yes } else { Repair::No })).await;
+    let compared = Box::pin(compare_patiently(&app, if args.repair { Repair::Yes } else { Repair::No })).await;
     app.close().await;
     let compared = compared?;
     if args.json {
@@ -54,6 +60,24 @@ pub async fn run(args: VerifyArgs, global: &Global) -> anyhow::Result<ExitCode> 
         anstream::eprintln!("hint: `specwave verify --repair` makes them what the facts say");
     }
     Ok(if left { ExitCode::from(UNFINISHED) } else { ExitCode::SUCCESS })
+}
+
+/// Compares; again from the start after a failure that may pass. Nothing is left of a comparison that did not come to its end.
+async fn compare_patiently(app: &App, repair: Repair) -> anyhow::Result<Vec<Compared>> {
+    let mut pause = TRY_PAUSE;
+    for _ in 1..TRIES {
+        match Box::pin(compare(app, repair)).await {
+            Err(error) if may_pass(&error) => tracing::info!("comparing again in {} s: {error:#}", pause.as_secs()),
+            compared => return compared,
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+    Box::pin(compare(app, repair)).await
+}
+
+fn may_pass(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(TargetError::is_transient) || error.downcast_ref().is_some_and(MemoryError::is_transient)
 }
 
 async fn compare(app: &App, repair: Repair) -> anyhow::Result<Vec<Compared>> {

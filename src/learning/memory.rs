@@ -62,6 +62,17 @@ pub enum MemoryError {
     Vectors(#[from] VectorsError),
 }
 
+impl MemoryError {
+    /// True when the same call may succeed a moment later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient(),
+            Self::Vectors(error) => error.is_transient(),
+            Self::Embed(_) => false,
+        }
+    }
+}
+
 impl Memory {
     /// Stores patterns with their vectors, in PostgreSQL first, and then where they are searched, so that they are found at once.
     /// Learning the same twice stores it once. A vector store that fails is only warned about: it follows later.
