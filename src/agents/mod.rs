@@ -4,6 +4,7 @@
 //! Called by `runner`. An agent delivers files; it never judges them, stores them, or changes a unit's state.
 
 pub mod assignment;
+pub mod command;
 pub mod generator;
 pub mod llm;
 pub mod meter;

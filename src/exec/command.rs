@@ -29,6 +29,8 @@ pub struct Command {
     pub confinement: Confinement,
     /// How much it may use.
     pub limits: Limits,
+    /// A file that it reads as its standard input; none is an empty one. It must be readable to the command.
+    pub input: Option<PathBuf>,
     /// The binary that supervises it; none is this very program.
     pub supervisor: Option<PathBuf>,
 }
@@ -45,6 +47,7 @@ impl Command {
             network: Network::None,
             confinement: Confinement::Available,
             limits: Limits::default(),
+            input: None,
             supervisor: None,
         }
     }

@@ -3,26 +3,28 @@
 //! Every command runs in its own process group below a supervisor process (the hidden subcommand `__supervise` of this
 //! binary) that holds a socket to specwave: when specwave ends, even by `kill -9`, the supervisor ends the whole group.
 //! The supervisor also applies the limits and the Landlock sandbox. Called by the agents and by the phases that check,
-//! deploy and probe. Nothing here knows specifications, units, runs or databases.
+//! deploy and probe. Nothing here knows specifications, plans or databases; of runs and units only the names that `repository` is told.
 
 pub mod capture;
 pub mod command;
 pub mod environment;
 pub mod output;
 pub mod processes;
+pub mod repository;
 pub mod sandbox;
 pub mod service;
 pub mod supervise;
 pub mod tree;
 pub mod workspace;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use capture::Captured;
 pub use command::{Command, Confinement, ExecError, Exit, Finished, Limit, Limits, Network};
 pub use output::Output;
 pub use sandbox::Tier;
-pub use service::Service;
+pub use service::{Printed, Service};
 pub use tree::{Tree, TreeFile};
 pub use workspace::Workspace;
 
@@ -30,12 +32,23 @@ pub use workspace::Workspace;
 ///
 /// Only a command that could not be run at all is an error; a non-zero exit is a [`Finished`].
 pub async fn run(command: &Command, cancel: &CancellationToken) -> Result<Finished, ExecError> {
-    service::start(command).await?.wait(cancel).await
+    service::start(command, None).await?.wait(cancel).await
 }
 
 /// Starts a long-running command, for example a server.
 ///
 /// [`Service::stop`] ends the whole process group, and so does dropping it.
 pub async fn start(command: &Command) -> Result<Service, ExecError> {
-    service::start(command).await
+    service::start(command, None).await
+}
+
+/// So many pieces of output may wait for whoever listens, each of at most 16 KiB; then the command waits.
+const PIECES_WAITING_MAX: usize = 64;
+
+/// Starts a command whose output is to be followed while it runs.
+///
+/// The listener must take what is printed until there is nothing more, also while it waits for the command's end.
+pub async fn follow(command: &Command) -> Result<(Service, mpsc::Receiver<Printed>), ExecError> {
+    let (sender, receiver) = mpsc::channel(PIECES_WAITING_MAX);
+    Ok((service::start(command, Some(sender)).await?, receiver))
 }

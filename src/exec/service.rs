@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufRead
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Child;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -45,8 +46,17 @@ pub struct Service {
     readers: JoinSet<()>,
 }
 
-/// Starts the supervisor and, through it, the command.
-pub(super) async fn start(command: &Command) -> Result<Service, ExecError> {
+/// What a command printed, while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Printed {
+    /// On standard output.
+    Stdout(Vec<u8>),
+    /// On standard error.
+    Stderr(Vec<u8>),
+}
+
+/// Starts the supervisor and, through it, the command. What it prints also goes to `listener`, if there is one.
+pub(super) async fn start(command: &Command, listener: Option<mpsc::Sender<Printed>>) -> Result<Service, ExecError> {
     let program = command.argv.first().ok_or(ExecError::Empty)?.clone();
     let path = command.supervisor.clone().unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
     let started = Instant::now();
@@ -54,10 +64,10 @@ pub(super) async fn start(command: &Command) -> Result<Service, ExecError> {
     let (stdout, stderr) = (new_capture(command), new_capture(command));
     let mut readers = JoinSet::new();
     if let Some(stream) = supervisor.stdout.take() {
-        readers.spawn(read_all(stream, Arc::clone(&stdout)));
+        readers.spawn(read_all(stream, Arc::clone(&stdout), listener.clone(), Printed::Stdout));
     }
     if let Some(stream) = supervisor.stderr.take() {
-        readers.spawn(read_all(stream, Arc::clone(&stderr)));
+        readers.spawn(read_all(stream, Arc::clone(&stderr), listener, Printed::Stderr));
     }
     let (read, mut demands) = ours.into_split();
     let mut reports = BufReader::new(read).lines();
@@ -103,10 +113,19 @@ fn new_capture(command: &Command) -> Arc<Mutex<Capture>> {
     Arc::new(Mutex::new(Capture::new(command.limits.output_bytes)))
 }
 
-async fn read_all(mut stream: impl AsyncRead + Unpin, capture: Arc<Mutex<Capture>>) {
+async fn read_all(
+    mut stream: impl AsyncRead + Unpin,
+    capture: Arc<Mutex<Capture>>,
+    listener: Option<mpsc::Sender<Printed>>,
+    printed: fn(Vec<u8>) -> Printed,
+) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         capture.lock().unwrap_or_else(PoisonError::into_inner).push(&buffer[..count]);
+        if let Some(listener) = &listener {
+            // It fails when nobody listens any more; the rest is captured all the same.
+            let _ = listener.send(printed(buffer[..count].to_vec())).await;
+        }
     }
     capture.lock().unwrap_or_else(PoisonError::into_inner).end();
 }

@@ -143,10 +143,12 @@ fn spawn(command: &Command, scratch: &Path) -> io::Result<process::Child> {
     std::fs::create_dir_all(&home)?;
     std::fs::create_dir_all(&temporary)?;
     let (program, arguments) = command.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    // This thread is confined already: what the command may not read it cannot be given either.
+    let input = command.input.as_ref().map_or_else(|| Ok(Stdio::null()), |path| std::fs::File::open(path).map(Stdio::from))?;
     let mut child = process::Command::new(program);
     child.args(arguments).current_dir(&command.dir).env_clear();
     child.env("PATH", SAFE_PATH).env("LANG", "C.UTF-8").env("HOME", home).env("TMPDIR", temporary).envs(&command.env);
-    child.stdin(Stdio::null()).process_group(0).spawn()
+    child.stdin(input).process_group(0).spawn()
 }
 
 /// Children inherit these; the supervisor itself needs next to nothing.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod agents;
+mod command_agent;
 mod compose;
 mod contexts;
 mod contract;

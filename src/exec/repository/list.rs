@@ -1,0 +1,55 @@
+//! The work trees of a run that are on disk.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::worktree::{Listed, blocking, discard, look};
+use super::{Repository, RepositoryError};
+
+/// More work trees of one run are not listed: every unit of the largest plan with its former attempts.
+const LISTED_MAX: usize = 50_000;
+
+impl Repository {
+    /// The run's work trees, the oldest first.
+    pub async fn worktrees(&self) -> Result<Vec<Listed>, RepositoryError> {
+        let root = self.site.worktrees();
+        let list = move || {
+            let mut listed = Vec::new();
+            for unit in directories(&root)? {
+                for home in directories(&unit)? {
+                    listed.extend(look(&home)?);
+                    if listed.len() > LISTED_MAX {
+                        return Err(RepositoryError::TooMuch { what: "the number of work trees of a run", limit: LISTED_MAX.to_string() });
+                    }
+                }
+            }
+            listed.sort_by(|a, b| (b.age, &a.unit, a.token).cmp(&(a.age, &b.unit, b.token)));
+            Ok(listed)
+        };
+        blocking(list).await
+    }
+
+    /// Removes a work tree that nobody works in; false when somebody does.
+    pub async fn discard(&self, listed: &Listed) -> Result<bool, RepositoryError> {
+        let Some(home) = listed.path.parent().filter(|home| home.starts_with(self.site.worktrees())).map(Path::to_owned) else {
+            return Ok(false);
+        };
+        blocking(move || discard(&home)).await
+    }
+}
+
+fn directories(dir: &Path) -> Result<Vec<PathBuf>, RepositoryError> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(RepositoryError::io("list", dir))?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(RepositoryError::io("list", dir))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
