@@ -141,8 +141,15 @@ async fn strange_names_are_taken_or_named() {
 #[tokio::test]
 async fn names_that_other_systems_take_for_gits_own_are_not_committed() {
     let fixture = Fixture::new().await;
-    let change = fixture.change(|root| write(root, ".g\u{200c}it/hooks/post-checkout", "x")).await;
-    let error = change.unwrap_err();
+    let names = [".GIT", ".g\u{200c}it", ".git.", ".git ", ".git:x", "GIT~1"];
+    let change =
+        fixture.change(|root| names.iter().for_each(|name| write(root, &format!("{name}/hooks/post-checkout"), "x"))).await.unwrap();
+    assert_eq!((change.files.len(), change.left_out.len()), (0, names.len()));
+    // And what git itself would not take is no silent loss.
+    let objects = &fixture.repository.objects;
+    let content = objects.store(&[b"x"]).await.unwrap().remove(0);
+    let start = fixture.repository.start().as_str();
+    let error = objects.tree_with(start, &[(".git/config", Some((Mode::File, &content)))]).await.unwrap_err();
     assert!(matches!(error, RepositoryError::Failed { .. }) && error.to_string().contains("update-index"), "{error}");
 }
 

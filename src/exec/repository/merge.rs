@@ -4,14 +4,13 @@
 //! whoever comes too late (a person who committed meanwhile, a git that outlived its specwave) changes nothing either. What was merged is
 //! told by the branch itself, so a merge that was repeated after a crash is found and not done twice.
 
-use std::fs::File;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
 use tokio_util::sync::CancellationToken;
 
 use super::commit::take_back_message;
+use super::lock::Lock;
 use super::objects::{DiffText, Difference, Files, Merging};
 use super::{CommitId, Landed, Landing, Repository, RepositoryError};
 
@@ -30,7 +29,7 @@ type Reason = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 pub struct Merges<'r> {
     repository: &'r Repository,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// A unit's work on the branch.
@@ -104,12 +103,11 @@ impl Repository {
     /// `Locked` after `wait`, `Cancelled` when called off.
     pub async fn merges(&self, wait: Duration, cancel: &CancellationToken) -> Result<Merges<'_>, RepositoryError> {
         let (path, began) = (self.site.lock(), Instant::now());
-        let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(RepositoryError::io("open", &path))?;
+        let mut file = Lock::open(&path)?;
         loop {
-            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Merges { repository: self, _lock: lock }),
-                Err(rustix::io::Errno::WOULDBLOCK) => {}
-                Err(error) => return Err(RepositoryError::io("lock", &path)(error.into())),
+            match Lock::try_take(file, &path)? {
+                Ok(lock) => return Ok(Merges { repository: self, _lock: lock }),
+                Err(busy) => file = busy,
             }
             if began.elapsed() >= wait {
                 return Err(RepositoryError::Locked { path, waited: wait });

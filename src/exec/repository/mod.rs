@@ -18,6 +18,7 @@ mod error;
 mod git;
 mod history;
 mod list;
+mod lock;
 mod merge;
 mod objects;
 mod origin;

@@ -231,7 +231,11 @@ impl Objects {
             };
             lines.extend(line.bytes());
         }
-        self.call(&["update-index", "-z", "--index-info"]).env("GIT_INDEX_FILE", &index).input(lines).bytes().await?;
+        let answer = self.call(&["update-index", "-z", "--index-info"]).env("GIT_INDEX_FILE", &index).input(lines).answer().await?;
+        // Of a path that it does not take it only complains.
+        if answer.code != 0 || !answer.said().is_empty() {
+            return Err(answer.failed("update-index"));
+        }
         self.call(&["write-tree"]).env("GIT_INDEX_FILE", &index).text().await
     }
 

@@ -101,13 +101,22 @@ fn never(path: &str) -> Option<String> {
     }
     for name in path.split('/').map(str::to_ascii_lowercase) {
         match name.as_str() {
-            ".git" | ".gitmodules" => return Some("it steers git".to_owned()),
+            name if names_git(name) || name == ".gitmodules" => return Some("it steers git".to_owned()),
             ".specwave" => return Some("it is specwave's own".to_owned()),
             name if holds_secrets(name) => return Some("secrets are kept in files of this name".to_owned()),
             _ => {}
         }
     }
     None
+}
+
+/// True for a name that is git's own directory on some system: case and invisible characters do not count on the one, a dot or a space at
+/// the end, what follows a colon, and short names on the other.
+pub(super) fn names_git(name: &str) -> bool {
+    let invisible = |c: char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
+    let plain: String = name.chars().filter(|c| !invisible(*c)).collect::<String>().to_ascii_lowercase();
+    let plain = plain.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
+    matches!(plain, ".git" | "git~1")
 }
 
 /// `.env`, `.env.local`, `.envrc`; an example for others to copy holds none.
@@ -163,7 +172,7 @@ mod tests {
     #[test]
     fn some_paths_are_never_taken() {
         let git = || Why::Never { reason: "it steers git".to_owned() };
-        for path in [".git/config", "a/.GIT/hooks/x", ".gitmodules"] {
+        for path in [".git/config", "a/.GIT/hooks/x", ".gitmodules", ".g\u{200c}it/x", ".git./x", ".git::$INDEX_ALLOCATION/x", "GIT~1/x"] {
             check(&[path], path, Widening::Allowed, Err(git()));
         }
         check(&[], ".specwave/manifest.json", Widening::Allowed, Err(Why::Never { reason: "it is specwave's own".to_owned() }));

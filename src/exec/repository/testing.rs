@@ -16,7 +16,6 @@ use super::{
 /// A data directory with a run's own repository.
 pub(super) struct Fixture {
     pub(super) dir: TempDir,
-    pub(super) git: Git,
     pub(super) repository: Repository,
 }
 
@@ -25,7 +24,7 @@ impl Fixture {
         let dir = TempDir::new().unwrap();
         let git = Git::find(None).await.unwrap();
         let repository = Repository::open_or_create(&git, &site(dir.path()), 1_700_000_000).await.unwrap();
-        Self { dir, git, repository }
+        Self { dir, repository }
     }
 
     /// A work tree of a unit on top of the branch.

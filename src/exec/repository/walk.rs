@@ -13,6 +13,7 @@ use rustix::fs::OFlags;
 
 use super::checkout::{Placed, Stamp};
 use super::objects::Mode;
+use super::scope::names_git;
 use super::{ChangeLimits, LeftOut, RepositoryError};
 use crate::exec::tree::{ancestors, check_path};
 use crate::exec::workspace::LEFTOVERS;
@@ -125,7 +126,7 @@ impl Walk<'_> {
         if let Err(error) = check_path(path) {
             return Some(error.reason);
         }
-        if name.eq_ignore_ascii_case(".git") {
+        if names_git(name) {
             return Some("it is git's own");
         }
         if LEFTOVERS.contains(&name) {
@@ -251,7 +252,7 @@ fn ignored(path: &str, folder: bool, rules: Option<&Rules>) -> bool {
     let full: PathBuf = Path::new("/").join(path);
     let mut next = rules;
     while let Some(rules) = next {
-        let said = rules.here.matched(&full, folder);
+        let said = rules.here.matched_path_or_any_parents(&full, folder);
         if !said.is_none() {
             return said.is_ignore();
         }

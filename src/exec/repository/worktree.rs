@@ -1,19 +1,19 @@
 //! The work tree of one attempt at one unit: written from a commit, given to an agent, read back, then kept or removed.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::checkout::{Placed, Stamp, check_out};
+use super::lock::Lock;
 use super::objects::Objects;
 use super::{Change, ChangeLimits, CommitId, LeftOut, Repository, RepositoryError};
 
@@ -23,7 +23,7 @@ const KEPT_MAX: usize = 3;
 const LOCK_TRIES: u32 = 8;
 /// The directory's parts: what is known of it, who holds it, and the tree that the agent may change.
 const ABOUT: &str = "about.json";
-const LOCK: &str = "lock";
+const LOCK_FILE: &str = "lock";
 const TREE: &str = "tree";
 
 /// A work tree that this process holds. Dropped without [`Worktree::keep`] or [`Worktree::remove`] it stays as a leftover.
@@ -36,7 +36,7 @@ pub struct Worktree {
     sealed: Stamp,
     absent: Vec<LeftOut>,
     /// Held until this is dropped.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// What is remembered beside it.
@@ -193,12 +193,12 @@ fn now_secs() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn hold(home: &Path) -> Result<File, RepositoryError> {
+fn hold(home: &Path) -> Result<Lock, RepositoryError> {
     for _ in 0..LOCK_TRIES {
         fs::create_dir_all(home).map_err(RepositoryError::io("create", home))?;
         let Some(lock) = try_hold(home)? else { break };
-        let there = fs::metadata(home.join(LOCK)).map(|there| there.ino()).ok();
-        if there.is_some() && there == lock.metadata().map(|held| held.ino()).ok() {
+        let there = fs::metadata(home.join(LOCK_FILE)).map(|there| there.ino()).ok();
+        if there.is_some() && there == lock.file().metadata().map(|held| held.ino()).ok() {
             return Ok(lock);
         }
     }
@@ -206,14 +206,9 @@ fn hold(home: &Path) -> Result<File, RepositoryError> {
 }
 
 /// None while somebody else holds it.
-fn try_hold(home: &Path) -> Result<Option<File>, RepositoryError> {
-    let path = home.join(LOCK);
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(RepositoryError::io("open", &path))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(RepositoryError::io("lock", &path)(error.into())),
-    }
+fn try_hold(home: &Path) -> Result<Option<Lock>, RepositoryError> {
+    let path = home.join(LOCK_FILE);
+    Ok(Lock::try_take(Lock::open(&path)?, &path)?.ok())
 }
 
 fn write_about(home: &Path, about: &About) -> Result<(), RepositoryError> {
