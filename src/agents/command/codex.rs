@@ -8,7 +8,7 @@ use super::reading::{number, text};
 use super::report::{Ended, Report};
 
 /// Nothing has to be remembered between events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Codex;
 
 impl Codex {

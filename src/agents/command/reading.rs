@@ -28,7 +28,7 @@ impl Reading {
     pub(super) fn new(preset: Preset) -> Self {
         match preset {
             Preset::Claude => Self::Claude(Claude::default()),
-            Preset::Codex => Self::Codex(Codex::default()),
+            Preset::Codex => Self::Codex(Codex),
             Preset::Aider => Self::Aider(Aider::default()),
             Preset::Any => Self::Any,
         }

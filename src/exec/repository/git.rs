@@ -184,15 +184,13 @@ impl Call {
         let failed = |source| RepositoryError::NoGit { program: self.program.clone(), source };
         let mut child = self.command().spawn().map_err(failed)?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        match timeout(self.deadline, talk(&mut child, &self.input, self.output_bytes_max)).await {
-            Ok(answer) => answer.map_err(failed),
-            Err(_) => {
-                if let Some(group) = group {
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                Err(RepositoryError::TimedOut { action: self.action(), after: self.deadline })
-            }
+        if let Ok(answer) = timeout(self.deadline, talk(&mut child, &self.input, self.output_bytes_max)).await {
+            return answer.map_err(failed);
         }
+        if let Some(group) = group {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        Err(RepositoryError::TimedOut { action: self.action(), after: self.deadline })
     }
 
     fn action(&self) -> String {

@@ -176,11 +176,11 @@ async fn rights_that_were_taken_away_hide_nothing() {
     let worktree = fixture.worktree("unit/a").await;
     let root = worktree.path();
     write(&root, "closed/inner/file", "x");
-    fs::set_permissions(root.join("closed/inner/file"), fs::Permissions::from_mode(0)).unwrap();
-    fs::set_permissions(root.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(root.join("closed/inner/file"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(root.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     let change = worktree.diff(&super::ChangeLimits::default()).await.unwrap();
     assert_eq!(paths(&change), ["closed/inner/file"]);
-    fs::set_permissions(root.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(root.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     worktree.remove().await.unwrap();
     assert!(!root.exists());
 }

@@ -50,12 +50,11 @@ impl Repository {
             }
         }
         let objects = Objects { git: git.clone(), dir: dir.clone() };
-        let start = match objects.resolve(&site.branch()).await? {
-            Some(head) => root_of(&objects, &head).await?,
-            None => {
-                let tree = objects.call(&["hash-object", "-t", "tree", "-w", "--stdin"]).text().await?;
-                objects.record(&tree, &[], FIRST_MESSAGE, at).await?
-            }
+        let start = if let Some(head) = objects.resolve(&site.branch()).await? {
+            root_of(&objects, &head).await?
+        } else {
+            let tree = objects.call(&["hash-object", "-t", "tree", "-w", "--stdin"]).text().await?;
+            objects.record(&tree, &[], FIRST_MESSAGE, at).await?
         };
         let origin = write_origin(site, Origin { git_dir: dir, start }).await?;
         let repository = Self::begin(git, site, origin).await?;

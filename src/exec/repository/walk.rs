@@ -144,14 +144,12 @@ impl Walk<'_> {
             return Ok(());
         }
         let target = fs::read_link(at).map_err(RepositoryError::io("read", at))?;
-        match target.to_str().filter(|target| stays_inside(&path, target)) {
-            Some(target) => self.take(path, Mode::Link, target.as_bytes().to_vec()),
-            None => {
-                self.leave_out(&path, "it is a link that leads out of the tree");
-                self.unlooked.insert(path);
-                Ok(())
-            }
+        if let Some(target) = target.to_str().filter(|target| stays_inside(&path, target)) {
+            return self.take(path, Mode::Link, target.as_bytes().to_vec());
         }
+        self.leave_out(&path, "it is a link that leads out of the tree");
+        self.unlooked.insert(path);
+        Ok(())
     }
 
     fn file(&mut self, path: String, at: &Path) -> Result<(), RepositoryError> {

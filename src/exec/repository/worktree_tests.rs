@@ -6,8 +6,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use super::testing::{Fixture, by, files, land, write};
 use super::{Change, ChangeKind, ChangeLimits, Mode, RepositoryError, State};
 
+type Shown = (String, ChangeKind, Option<(Mode, String)>);
+
 /// Path, kind, mode and content of each changed file.
-fn shown(change: &Change) -> Vec<(String, ChangeKind, Option<(Mode, String)>)> {
+fn shown(change: &Change) -> Vec<Shown> {
     let text = |content: &[u8]| String::from_utf8_lossy(content).into_owned();
     change
         .files
