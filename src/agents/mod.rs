@@ -1,4 +1,4 @@
-//! Who performs a unit. One trait, one file per kind of agent; `profile` says what an agent is for, `roster` which ones can be had,
+//! Who performs a unit. One trait, one file or folder per kind of agent; `profile` says what an agent is for, `roster` which ones can be had,
 //! `assignment` chooses and says why.
 //!
 //! Called by `runner`. An agent delivers files; it never judges them, stores them, or changes a unit's state.
@@ -16,6 +16,7 @@ pub mod tryout;
 pub mod usage;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ pub struct Work {
     pub prior: Arc<Prior>,
     /// What whoever reads is told.
     pub briefing: Briefing,
+    /// The directory to change, for whoever works in one; nobody else is given any.
+    pub worktree: Option<PathBuf>,
     /// Who counts what it uses.
     pub meter: Arc<dyn Meter>,
 }
@@ -64,7 +67,7 @@ pub struct Briefing {
 /// What an agent leaves behind.
 #[derive(Debug, Default)]
 pub struct Delivered {
-    /// The files.
+    /// The files; none of whoever works in a tree.
     pub files: Vec<GeneratedFile>,
     /// What it used and said.
     pub account: Account,
@@ -101,6 +104,11 @@ pub trait Agent: Send + Sync {
 
     /// True when equal work gives equal files, so that trying again is pointless. Whoever is not reads a briefing.
     fn deterministic(&self) -> bool;
+
+    /// True when it changes a work tree: what it delivers is what has changed there, and not files of its own.
+    fn works_in_a_tree(&self) -> bool {
+        false
+    }
 
     /// Performs the unit. Dropping the future abandons the work.
     fn perform(&self, work: Work) -> Delivery<'_>;

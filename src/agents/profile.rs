@@ -68,7 +68,8 @@ pub fn check(profile: &Profile) -> Result<(), ProfileError> {
     }
     match profile.kind {
         AgentKind::Llm => super::roster::model_settings(profile).map(drop),
-        AgentKind::Command | AgentKind::AgentApi | AgentKind::Generator | AgentKind::Manual => Err(ProfileError::Kind(profile.kind)),
+        AgentKind::Command => super::roster::command_settings(profile).map(drop),
+        AgentKind::AgentApi | AgentKind::Generator | AgentKind::Manual => Err(ProfileError::Kind(profile.kind)),
     }
 }
 

@@ -7,12 +7,13 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Agent;
+use super::command::{CommandAgent, CommandForm, CommandWorker};
 use super::llm::prices::{Price, Prices, micros};
 use super::llm::prompt::Prompts;
 use super::llm::provider::{Provider, ProviderKind, ProviderSettings};
 use super::llm::{LlmAgent, LlmOptions, ModelWorker};
 use super::profile::ProfileError;
-use crate::config::{AgentSettings, ModelSettings, Secret};
+use crate::config::{AgentSettings, Environment, ModelSettings, Secret};
 use crate::model::{AgentKind, Duty, Profile, TaskType};
 
 /// The word that leaves the choice to the record of each agent.
@@ -68,6 +69,14 @@ pub fn model_settings(profile: &Profile) -> Result<ProfileModel, ProfileError> {
     Ok(settings)
 }
 
+/// What a profile says of its command.
+pub fn command_settings(profile: &Profile) -> Result<CommandForm, ProfileError> {
+    let wrong = |problem: String| ProfileError::Settings { name: profile.name.clone(), problem };
+    let form: CommandForm = serde_json::from_value(profile.settings.clone()).map_err(|error| wrong(error.to_string()))?;
+    form.clone().settings().map_err(|error| wrong(error.to_string()))?;
+    Ok(form)
+}
+
 impl Roster {
     /// The roster of an installation: profiles that are switched off or that nothing stands behind cannot be had, and say why.
     /// `default` overrides the setting.
@@ -79,7 +88,7 @@ impl Roster {
             ..Self::default()
         };
         for profile in profiles {
-            match behind(&profile, &settings.model, unit_timeout) {
+            match behind(&profile, settings, unit_timeout) {
                 Ok(agent) => drop(roster.members.insert(profile.name.clone(), Member { profile, agent })),
                 Err(reason) => drop(roster.unavailable.insert(profile.name, reason)),
             }
@@ -123,6 +132,13 @@ impl Roster {
         self.members.values().filter(move |member| member.profile.duty == duty)
     }
 
+    /// True when somebody may be sent who changes a work tree, so that there must be one.
+    pub fn needs_trees(&self) -> bool {
+        let in_tree = |name: &String| self.members.get(name).is_some_and(|member| member.agent.works_in_a_tree());
+        let anybody = self.default.is_some() && self.members.keys().any(in_tree);
+        anybody || self.rules.values().any(in_tree) || self.debugger().is_some_and(|member| member.agent.works_in_a_tree())
+    }
+
     /// Who builds what no generator builds.
     pub fn default_name(&self) -> Option<&str> {
         self.default.as_deref()
@@ -143,12 +159,13 @@ impl Roster {
 }
 
 /// What stands behind a profile, or why nothing does.
-fn behind(profile: &Profile, settings: &ModelSettings, unit_timeout: Duration) -> Result<Arc<dyn Agent>, String> {
+fn behind(profile: &Profile, settings: &AgentSettings, unit_timeout: Duration) -> Result<Arc<dyn Agent>, String> {
     if !profile.enabled {
         return Err("it is switched off; `specwave agents enable` switches it on".to_owned());
     }
     match profile.kind {
-        AgentKind::Llm => model(profile, settings, unit_timeout),
+        AgentKind::Llm => model(profile, &settings.model, unit_timeout),
+        AgentKind::Command => command(profile, settings),
         other => Err(format!("agents of kind {} are not registered", other.as_str())),
     }
 }
@@ -172,6 +189,23 @@ fn model(profile: &Profile, settings: &ModelSettings, unit_timeout: Duration) ->
     };
     let agent = LlmAgent::new(provider, prompts, prices(settings)?, options).map_err(|error| error.to_string())?;
     Ok(Arc::new(ModelWorker::new(&profile.name, &profile.role, agent)))
+}
+
+fn command(profile: &Profile, settings: &AgentSettings) -> Result<Arc<dyn Agent>, String> {
+    let form = command_settings(profile).map_err(|error| error.to_string())?;
+    let wanted = form.settings().map_err(|error| error.to_string())?;
+    missing(&wanted.pass, &settings.environment)?;
+    let prompts = Prompts::load(settings.model.prompts.as_deref()).map_err(|error| error.to_string())?;
+    let agent = CommandAgent::new(wanted, None).map_err(|error| error.to_string())?;
+    Ok(Arc::new(CommandWorker::new(&profile.name, &profile.role, agent, prompts, &settings.environment)))
+}
+
+/// A program without the key that it needs fails after it has taken its time.
+fn missing(pass: &[String], environment: &Environment) -> Result<(), String> {
+    match pass.iter().find(|name| environment.get(name).is_none()) {
+        Some(name) => Err(format!("the variable {name} is not set, which its profile passes to the command")),
+        None => Ok(()),
+    }
 }
 
 fn kind_of(text: &str) -> Result<ProviderKind, String> {

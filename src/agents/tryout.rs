@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Bound, Briefing, Meter, Metered, Refused, Reservation, Spent, Work};
-use crate::generate::Prior;
+use super::{Agent, AgentError, Bound, Briefing, Delivered, Meter, Metered, Refused, Reservation, Spent, Work};
+use crate::exec::Tree;
+use crate::generate::{GeneratedFile, Prior};
 use crate::ingest;
 use crate::model::plan::{Effort, EffortUnit};
 use crate::model::{Role, SpecFormat, Task, TaskKind, TaskType};
@@ -15,17 +16,24 @@ const TOKENS_MAX: u64 = 50_000;
 const SPEC: &[u8] = b"# Tryout\n\nThe project MUST hold a file that says it is ready.\n";
 
 /// A meter without a run: so many tokens, and no more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Allowance {
+    most: u64,
     used: AtomicU64,
+}
+
+impl Allowance {
+    fn of(most: u64) -> Self {
+        Self { most, used: AtomicU64::new(0) }
+    }
 }
 
 impl Meter for Allowance {
     fn reserve(&self, bound: Bound) -> Metered<'_, Result<Reservation, Refused>> {
         let used = self.used.fetch_add(bound.tokens, Ordering::Relaxed);
         Box::pin(async move {
-            if used.saturating_add(bound.tokens) > TOKENS_MAX {
-                return Err(Refused { reason: format!("a tryout may use {TOKENS_MAX} tokens") });
+            if used.saturating_add(bound.tokens) > self.most {
+                return Err(Refused { reason: format!("a tryout may use {} tokens", self.most) });
             }
             Ok(Reservation(u128::from(bound.tokens)))
         })
@@ -40,8 +48,27 @@ impl Meter for Allowance {
     fn abandon(&self, _: Reservation, _: Spent) {}
 }
 
+/// Asks for one small file. Whoever works in a tree gets an empty one, which is removed afterwards; how much it may use its own profile
+/// says, for it is asked once.
+pub async fn ask(agent: &dyn Agent) -> Result<Delivered, AgentError> {
+    if !agent.works_in_a_tree() {
+        return agent.perform(work()).await;
+    }
+    let failed = |error: std::io::Error| AgentError::Stopped(format!("there is no directory to work in: {error}"));
+    let folder = tempfile::Builder::new().prefix("specwave-tryout-").tempdir().map_err(failed)?;
+    let delivered =
+        agent.perform(Work { worktree: Some(folder.path().to_owned()), meter: Arc::new(Allowance::of(u64::MAX)), ..work() }).await?;
+    let found = Tree::read(folder.path(), &[]).map_err(failed)?;
+    let file = |(path, file): (&str, &crate::exec::tree::TreeFile)| GeneratedFile {
+        path: path.to_owned(),
+        content: file.content.clone(),
+        executable: file.executable,
+    };
+    Ok(Delivered { files: found.iter().map(file).collect(), ..delivered })
+}
+
 /// One small file.
-pub fn work() -> Work {
+fn work() -> Work {
     let unit = Task {
         key: "tryout".to_owned(),
         parent: None,
@@ -70,7 +97,8 @@ pub fn work() -> Work {
         document: Arc::new(document),
         prior: Arc::new(Prior::default()),
         briefing: Briefing::default(),
-        meter: Arc::new(Allowance::default()),
+        worktree: None,
+        meter: Arc::new(Allowance::of(TOKENS_MAX)),
     }
 }
 
@@ -85,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_not_used_may_be_used_later_and_no_more_than_there_is() {
-        let meter = Allowance::default();
+        let meter = Allowance::of(TOKENS_MAX);
         let bound = Bound { tokens: 40_000, cost_micros: None };
         let first = meter.reserve(bound).await.unwrap();
         meter.spend(first, Spent { tokens: 10, cost_micros: None, measured: true }).await;

@@ -164,14 +164,18 @@ impl Registry {
     /// Asks for one small file and says what came back, how long it took and what it cost.
     async fn test(&self, args: &NameArgs) -> anyhow::Result<()> {
         let (profile, roster) = self.find(&args.name).await?;
-        let member =
-            roster.find(&profile.name).map_err(|reason| Failure::usage(reason).hint("`specwave config` shows the settings llm.*"))?;
+        let member = roster.find(&profile.name).map_err(|reason| {
+            Failure::usage(reason).hint("`specwave config` shows the settings llm.*; `specwave agents show` the profile's own")
+        })?;
         let begun = Instant::now();
-        let answered = member.agent.perform(tryout::work()).await;
+        let answered = tryout::ask(member.agent.as_ref()).await;
         let took = duration(begun.elapsed());
         let delivered = answered.map_err(|error| Failure::unfinished(format!("{} did not deliver: {error}", profile.name)))?;
         let account = &delivered.account;
         let files: Vec<&str> = delivered.files.iter().map(|file| file.path.as_str()).collect();
+        if files.is_empty() {
+            return Err(Failure::unfinished(format!("{} says that it is done, and left no file", profile.name)).into());
+        }
         if args.json {
             return output::print_json(&json!({
                 "agent": profile.name, "files": files, "calls": account.calls, "input_tokens": account.usage.input,

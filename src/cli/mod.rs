@@ -41,6 +41,7 @@ mod verify;
 mod watch;
 mod why;
 mod worker;
+mod worktrees;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -136,6 +137,8 @@ enum Command {
     /// Look at the agents, and change who there is
     #[command(subcommand)]
     Agents(agents::AgentsCommand),
+    /// List the directories that agents work in, and those kept after a failure
+    Worktrees(worktrees::WorktreesArgs),
     /// Look at the standards, and check files against them
     #[command(subcommand)]
     Skills(skills::SkillsCommand),
@@ -193,6 +196,7 @@ impl Cli {
             Command::Undo(args) => undo::run(&args),
             Command::Patterns(command) => patterns::run(command, &global).await,
             Command::Agents(command) => agents::run(command, &global).await,
+            Command::Worktrees(args) => worktrees::run(args, &global).await,
             Command::Skills(command) => skills::run(command, &global).await,
             Command::Doctor(args) => doctor::run(&args, &global).await,
             Command::Rebuild(args) => Box::pin(rebuild::run(args, &global)).await,

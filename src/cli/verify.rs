@@ -13,8 +13,8 @@ use crate::app::App;
 use crate::learning::MemoryError;
 use crate::pipeline::validate::counted;
 use crate::store::graph::Graph;
-use crate::store::projection::relay::TargetError;
 use crate::store::projection::Projection;
+use crate::store::projection::relay::TargetError;
 use crate::store::projection::verify::{Difference, Repair, Verified};
 
 /// How long is waited for what was announced and has not arrived yet.

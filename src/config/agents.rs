@@ -29,6 +29,29 @@ pub struct AgentSettings {
     pub holdout_share: f64,
     /// The model behind profiles that name none.
     pub model: ModelSettings,
+    /// What commands may be given of specwave's own environment, where their profile names it.
+    pub environment: Environment,
+}
+
+/// The variables of specwave's own environment. Their values may be secret.
+#[derive(Clone, Default, PartialEq)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    pub(super) fn of(variables: &[(String, String)]) -> Self {
+        Self(variables.iter().cloned().collect())
+    }
+
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} variables", self.0.len())
+    }
 }
 
 /// A model and how it is asked.
@@ -89,7 +112,7 @@ impl fmt::Debug for ModelSettings {
 }
 
 impl Layers {
-    pub(super) fn agents(&self) -> Result<AgentSettings, ConfigError> {
+    pub(super) fn agents(&self, inherited: &[(String, String)]) -> Result<AgentSettings, ConfigError> {
         let named = |key: &str| Ok::<_, ConfigError>(Some(self.text(key)?.trim().to_owned()).filter(|name| !name.is_empty()));
         let share = self.number("agents.holdout_share", "0, or a number from 0.1 to 0.5")?;
         if share != 0.0 && !(0.1..=0.5).contains(&share) {
@@ -101,6 +124,7 @@ impl Layers {
             debugger: named("agents.debugger")?,
             holdout_share: share,
             model: self.model()?,
+            environment: Environment::of(inherited),
         })
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use thiserror::Error;
 use toml::Value;
 
-pub use agents::{AgentSettings, ModelSettings};
+pub use agents::{AgentSettings, Environment, ModelSettings};
 pub use scheduling::SchedulingSettings;
 
 const DEFAULTS: &str = include_str!("default.toml");
@@ -358,6 +358,8 @@ impl Layers {
             "" => None,
             url => Some(VectorsServer { url: url.to_owned(), api_key: self.secret("vectors.api_key")? }),
         };
+        let inherited: Vec<(String, String)> =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
         let config = Config {
             database_url,
             graph,
@@ -375,14 +377,12 @@ impl Layers {
             strict_waves: self.boolean("run.strict_waves")?,
             grace: self.seconds("run.grace_secs", 0, 600, "seconds from 0 to 600")?,
             scheduling: self.scheduling()?,
-            agents: self.agents()?,
+            agents: self.agents(&inherited)?,
             embedder,
             embedder_library: Some(self.text("embedder.library")?).filter(|path| !path.is_empty()).map(PathBuf::from),
             python: self.text("python.command")?.to_owned(),
             user: std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "local".to_owned()),
-            inherited: std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .collect(),
+            inherited,
             entries: self.entries(&data_dir),
             data_dir,
         };

@@ -38,6 +38,9 @@ pub enum PipelineError {
     /// The work tree.
     #[error("the work tree could not be written")]
     Workspace(#[from] crate::exec::workspace::WorkspaceError),
+    /// The run's repository.
+    #[error("the run's repository failed")]
+    Repository(#[from] crate::exec::repository::RepositoryError),
     /// A target pack.
     #[error("the target pack failed")]
     Generate(#[from] GenerateError),
@@ -81,6 +84,7 @@ impl PipelineError {
             Self::Environment(error) => Some(error.hint()),
             Self::Output(error) => Some(error.hint()),
             Self::Workspace(error) => Some(error.hint()),
+            Self::Repository(error) => Some(error.hint()),
             _ => None,
         }
     }

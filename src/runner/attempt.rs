@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::POLL_EVERY;
+use super::branch::Author;
 use super::choosing::{self, Chosen};
 use super::contexts::{self, Patterns};
 use super::meter::RunMeter;
@@ -18,7 +19,7 @@ use crate::exec::tree::{Tree, TreeFile, check_path};
 use crate::exec::workspace::Workspace;
 use crate::failpoint;
 use crate::generate::{GeneratedFile, Prior};
-use crate::model::{CheckResult, Task, Verdict};
+use crate::model::{Artifact, CheckResult, Task, Verdict};
 use crate::pipeline::PipelineError;
 use crate::store::postgres::{StoreError, artifacts, units};
 
@@ -74,15 +75,40 @@ pub(super) async fn attempt(
     let mut tx = shared.run.tx().await?;
     let earlier = units::find_success(&mut tx, shared.run.submission.spec, &unit.key, &input_hash).await?;
     drop(tx);
+    let mut reused = Vec::new();
     let attempt = match earlier {
-        Some((attempt, artifacts)) if told::may_reuse(shared, unit, &artifacts).await? => Attempt::of(UnitResult::Cached { attempt }),
+        Some((attempt, artifacts)) if told::may_reuse(shared, unit, &artifacts).await? => {
+            reused = artifacts;
+            Attempt::of(UnitResult::Cached { attempt })
+        }
         _ if chosen.agent.deterministic() => generate(shared, unit, &chosen, prior, meter, stop).await?,
         _ => {
             let task = told::Given { unit, claim, input_hash: &input_hash, built: &built };
             told::perform(shared, &task, &chosen, prior, meter, stop).await?
         }
     };
+    let author = Author { unit, claim, agent: &name };
+    let attempt =
+        if chosen.agent.works_in_a_tree() && reused.is_empty() { attempt } else { land(shared, &author, attempt, &reused, stop).await? };
     Ok(Attempt { agent: name, input_hash: Some(input_hash), ..attempt })
+}
+
+/// Brings the files of a success onto the run's branch, where there is one.
+async fn land(
+    shared: &Shared,
+    author: &Author<'_>,
+    attempt: Attempt,
+    reused: &[Artifact],
+    stop: &CancellationToken,
+) -> Result<Attempt, PipelineError> {
+    let files = match &attempt.result {
+        UnitResult::Succeeded { artifacts } => artifacts.as_slice(),
+        UnitResult::Cached { .. } => reused,
+        _ => return Ok(attempt),
+    };
+    let Some(branch) = &shared.branch else { return Ok(attempt) };
+    let landing = branch.land_files(shared, author, files, stop).await?;
+    Ok(landing.attempt(attempt.checks.clone()).unwrap_or(attempt))
 }
 
 /// Has the generator perform it.
@@ -99,6 +125,7 @@ async fn generate(
         document: Arc::clone(&shared.document),
         prior: Arc::new(prior),
         briefing: Briefing::default(),
+        worktree: None,
         meter: Arc::clone(meter) as Arc<dyn Meter>,
     };
     failpoint::hit("unit.working");

@@ -11,9 +11,13 @@ use crate::generate::Prior;
 use crate::pipeline::{PipelineError, Run};
 
 /// Works on the run's units until none is open any more, or the run is asked to stop here. Elsewhere than on the driver's machine there is no
-/// earlier delivery to carry on from, whatever lies under the same path here.
+/// earlier delivery to carry on from, whatever lies under the same path here; nor is there the run's repository, so that runs that need
+/// one are left to the driver's machine.
 pub async fn help(run: &Run, same_host: bool) -> Result<(), PipelineError> {
     let Some(planned) = planned::of_run(&run.postgres, run.organization, run.id).await? else { return Ok(()) };
+    if !same_host && run.roster.needs_trees() {
+        return Ok(());
+    }
     let prior = if same_host { prior(run).await? } else { Prior::default() };
     let shared = Arc::new(shared(run, planned, prior).await?);
     // What is asked to stop here stays the driver's: nothing is lost but this hand.

@@ -12,7 +12,7 @@ use crate::model::budget::{Amount, Resource};
 use crate::model::{OrganizationId, SpendId};
 
 /// What is written next to each amount.
-const PURPOSE: &str = "model";
+const PURPOSE: &str = "agent";
 
 /// The meter of one claim.
 pub(super) struct RunMeter {
@@ -32,7 +32,10 @@ impl RunMeter {
     async fn set_aside(&self, bound: Bound) -> Result<Reservation, Refused> {
         let refused = |reason: String| Refused { reason };
         if bound.cost_micros.is_none() && self.money_is_limited().await? {
-            return Err(refused("money is limited, and the model has no price in `llm.prices`".to_owned()));
+            return Err(refused(
+                "money is limited, and nothing says what this may cost: set the model's price in `llm.prices`, or the profile's `cost_max`"
+                    .to_owned(),
+            ));
         }
         let amount = Amount { tokens: bound.tokens, cost_micros: bound.cost_micros.unwrap_or(0), time_ms: 0 };
         loop {

@@ -4,10 +4,12 @@
 //! worked on, and the pipeline goes on. It claims, heartbeats and settles; it holds no rule of any phase.
 
 mod attempt;
+mod branch;
 mod choosing;
 mod contexts;
 mod gathering;
 mod helping;
+mod in_place;
 pub mod inputs;
 mod meter;
 mod outages;
@@ -35,6 +37,7 @@ use crate::exec::output;
 use crate::generate::Prior;
 use crate::model::{EventKind, Phase, RunEvent, RunState};
 use crate::pipeline::{self, Parked, PipelineError, Run, Step, planning};
+use branch::Branch;
 use inputs::Inputs;
 use outages::Outages;
 use planned::Planned;
@@ -122,6 +125,7 @@ async fn shared(run: &Run, planned: Planned, prior: Prior) -> Result<Shared, Pip
     let inputs = Inputs::new(&plan, planning::fragments(run, &document)?);
     let tools = run.toolchain(&document).await?;
     let timed = run.engine.ceilings(run.organization, run.id).await?.values().any(|ceiling| ceiling.time_ms.is_some());
+    let branch = Branch::open(run).await?.map(Arc::new);
     Ok(Shared {
         run: run.clone(),
         document: Arc::new(document),
@@ -131,6 +135,7 @@ async fn shared(run: &Run, planned: Planned, prior: Prior) -> Result<Shared, Pip
         prior: Arc::new(prior),
         tools,
         timed,
+        branch,
     })
 }
 
@@ -193,6 +198,7 @@ fn transient(error: &PipelineError) -> bool {
         PipelineError::Environment(error) => error.is_transient(),
         PipelineError::Output(error) => error.is_transient(),
         PipelineError::Workspace(error) => error.is_transient(),
+        PipelineError::Repository(error) => error.is_transient(),
         _ => false,
     }
 }

@@ -9,13 +9,16 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{self, Attempt};
+use super::branch::Author;
 use super::choosing::Chosen;
 use super::contexts::{self, Patterns};
+use super::in_place;
 use super::meter::RunMeter;
 use super::standards;
 use super::unit::Shared;
-use crate::agents::{Account, Briefing, Evidence, Meter, Repair, Work};
+use crate::agents::{Account, Briefing, Delivered, Evidence, Meter, Repair, Work};
 use crate::engine::{Claim, ErrorClass, UnitResult};
+use crate::exec::repository::Worktree;
 use crate::exec::tree::Tree;
 use crate::failpoint;
 use crate::generate::Prior;
@@ -56,6 +59,11 @@ pub(super) async fn perform(
     let context = contexts::prepare(shared, unit, claim, input_hash, built, patterns).await?;
     let before = Before::of(shared, given).await?;
     let others = paths_of_others(shared, unit).await?;
+    let hand = Hand { shared, given, before: &before, others: &others, agent: chosen.agent.name(), stop };
+    let tree = match hand.tree(chosen).await? {
+        Ok(tree) => tree,
+        Err(attempt) => return Ok(attempt),
+    };
     let work = Work {
         unit: unit.clone(),
         document: Arc::clone(&shared.document),
@@ -66,44 +74,117 @@ pub(super) async fn perform(
             taken: others.keys().cloned().collect(),
             repair: before.repair(shared).await?,
         },
+        worktree: tree.as_ref().map(Worktree::path),
         meter: Arc::clone(meter) as Arc<dyn Meter>,
     };
     failpoint::hit("unit.working");
-    let name = chosen.agent.name();
-    let delivered = match chosen.agent.perform(work).await {
-        Ok(delivered) => delivered,
+    let attempt = match chosen.agent.perform(work).await {
+        Ok(delivered) => hand.judge(delivered, tree.as_ref()).await?,
         Err(error) => {
             let (class, message) = (error.class(), error.to_string());
             write_down(shared, claim, &error.account(), &Tree::new(), false).await?;
-            return Ok(Attempt::failed(class, &message));
+            Attempt::failed(class, &message)
         }
     };
-    let accepted = attempt::accept(unit, &delivered.files).and_then(|tree| belongs_to_nobody_else(&tree, &others).map(|()| tree));
-    let tree = match accepted {
-        Ok(tree) => tree,
-        Err(refusal) => {
-            write_down(shared, claim, &delivered.account, &Tree::new(), false).await?;
-            return Ok(Attempt::failed(before.class(&BTreeMap::new(), &refusal), &refusal));
-        }
-    };
-    let (mut checks, ran) = attempt::check(shared, unit, &tree, stop).await?;
-    checks.extend(standards::check(shared, unit, &tree).await?);
-    let log = format!("{}{ran}", attempt::written(name, &tree));
-    if attempt::failure(&checks).is_none() {
-        attempt::stop_unless(&checks, stop)?;
-    }
-    attempt::store(shared, &tree).await?;
-    let failure = match attempt::failure(&checks) {
-        Some(failure) => Some(failure),
-        None => own(shared, unit, &tree).await?.err(),
-    };
-    write_down(shared, claim, &delivered.account, &tree, failure.is_none()).await?;
-    if let Some(error) = failure {
-        let class = before.class(&hashes(&tree), &error);
-        return Ok(Attempt { checks, log, ..Attempt::failed(class, &error) });
-    }
     failpoint::hit("unit.after_effect");
-    Ok(Attempt { checks, log, ..Attempt::of(UnitResult::Succeeded { artifacts: tree.artifacts() }) })
+    let Some(tree) = tree else { return Ok(attempt) };
+    if matches!(attempt.result, UnitResult::Succeeded { .. }) {
+        tree.remove().await?;
+        return Ok(attempt);
+    }
+    let kept = tree.keep().await?;
+    Ok(Attempt { log: format!("{}its tree is kept at {}\n", attempt.log, kept.display()), ..attempt })
+}
+
+/// What the judgement of one try depends on.
+struct Hand<'a> {
+    shared: &'a Shared,
+    given: &'a Given<'a>,
+    before: &'a Before,
+    others: &'a BTreeMap<String, String>,
+    agent: &'a str,
+    stop: &'a CancellationToken,
+}
+
+impl Hand<'_> {
+    fn author(&self) -> Author<'_> {
+        Author { unit: self.given.unit, claim: self.given.claim, agent: self.agent }
+    }
+
+    /// The tree to work in, for whoever works in one, with the files of the try before; or what the try came to without one.
+    async fn tree(&self, chosen: &Chosen) -> Result<Result<Option<Worktree>, Attempt>, PipelineError> {
+        let Some(branch) = self.shared.branch.as_ref().filter(|_| chosen.agent.works_in_a_tree()) else { return Ok(Ok(None)) };
+        let Given { unit, input_hash, .. } = *self.given;
+        if let Some(tree) = branch.merged_before(self.shared, unit, input_hash, self.stop).await? {
+            return Ok(Err(self.settle_only(&tree).await?));
+        }
+        let tree = match branch.worktree(self.shared, &self.author(), self.stop).await? {
+            Ok(tree) => tree,
+            Err(hindrance) => return Ok(Err(hindrance.attempt(Vec::new()).expect("what hinders is not merged"))),
+        };
+        if let Some(ended) = self.before.failed.as_ref().and_then(|row| row.ended.as_ref()) {
+            in_place::put_before(self.shared, &tree, &ended.files, self.others).await?;
+        }
+        Ok(Ok(Some(tree)))
+    }
+
+    /// A success whose process died between the merge and its settlement: nobody is asked again.
+    async fn settle_only(&self, tree: &Tree) -> Result<Attempt, PipelineError> {
+        let Given { unit, claim, .. } = *self.given;
+        let (checks, ran) = attempt::check(self.shared, unit, tree, self.stop).await?;
+        attempt::stop_unless(&checks, self.stop)?;
+        attempt::store(self.shared, tree).await?;
+        write_down(self.shared, claim, &Account::default(), tree, true).await?;
+        let log = format!("its work was merged before, by a try that was not settled\n{ran}");
+        Ok(Attempt { checks, log, ..Attempt::of(UnitResult::Succeeded { artifacts: tree.artifacts() }) })
+    }
+
+    /// Checks what came back, and takes it or says what is wrong with it.
+    async fn judge(&self, delivered: Delivered, worktree: Option<&Worktree>) -> Result<Attempt, PipelineError> {
+        let Given { unit, claim, .. } = *self.given;
+        let shared = self.shared;
+        let (change, files, left_out) = match worktree {
+            None => (None, Ok(delivered.files), String::new()),
+            Some(worktree) => match in_place::take(worktree, unit, self.others).await? {
+                Ok(taken) => (Some(taken.change), Ok(taken.files), taken.log),
+                Err(refusal) => (None, Err(refusal), String::new()),
+            },
+        };
+        let accepted = files.and_then(|files| attempt::accept(unit, &files));
+        let tree = match accepted.and_then(|tree| belongs_to_nobody_else(&tree, self.others).map(|()| tree)) {
+            Ok(tree) => tree,
+            Err(refusal) => {
+                write_down(shared, claim, &delivered.account, &Tree::new(), false).await?;
+                return Ok(Attempt::failed(self.before.class(&BTreeMap::new(), &refusal), &refusal));
+            }
+        };
+        let (mut checks, ran) = attempt::check(shared, unit, &tree, self.stop).await?;
+        checks.extend(standards::check(shared, unit, &tree).await?);
+        let mut log = format!("{}{left_out}{ran}", attempt::written(self.agent, &tree));
+        if attempt::failure(&checks).is_none() {
+            attempt::stop_unless(&checks, self.stop)?;
+        }
+        attempt::store(shared, &tree).await?;
+        let failure = match attempt::failure(&checks) {
+            Some(failure) => Some(failure),
+            None => own(shared, unit, &tree).await?.err(),
+        };
+        let mut refused = failure.map(|error| {
+            let class = self.before.class(&hashes(&tree), &error);
+            Attempt { checks: checks.clone(), ..Attempt::failed(class, &error) }
+        });
+        if let (None, Some(change), Some(branch)) = (&refused, &change, &shared.branch) {
+            refused = branch.land(shared, &self.author(), change, self.stop).await?.attempt(checks.clone());
+            if refused.is_none() {
+                log = format!("{log}merged into {}\n", branch.in_words());
+            }
+        }
+        write_down(shared, claim, &delivered.account, &tree, refused.is_none()).await?;
+        if let Some(refused) = refused {
+            return Ok(Attempt { log, ..refused });
+        }
+        Ok(Attempt { checks, log, ..Attempt::of(UnitResult::Succeeded { artifacts: tree.artifacts() }) })
+    }
 }
 
 /// Draws the arm and writes down who is sent and why, before anything is told.

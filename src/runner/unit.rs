@@ -9,6 +9,7 @@ use tracing::field::Empty;
 
 use super::POLL_EVERY;
 use super::attempt::{self, Attempt};
+use super::branch::Branch;
 use super::gathering::Sources;
 use super::inputs::Inputs;
 use super::meter::RunMeter;
@@ -41,6 +42,8 @@ pub struct Shared {
     pub tools: Option<Toolchain>,
     /// True when a budget limits the time of its attempts.
     pub timed: bool,
+    /// Where results are merged, when somebody works in a tree.
+    pub(super) branch: Option<Arc<Branch>>,
 }
 
 impl Shared {
@@ -57,6 +60,7 @@ impl Shared {
             prior: Arc::clone(&self.prior),
             tools: self.tools.clone(),
             timed: self.timed,
+            branch: self.branch.clone(),
         })
     }
 

@@ -46,4 +46,5 @@ mod stack;
 mod standin;
 mod terminal;
 mod tidy;
+mod trees;
 mod worker;

@@ -49,6 +49,16 @@ pub enum Cause {
     /// It may not turn to its model again.
     #[error("the agent used up its turns")]
     MaxTurns,
+    /// It used more than one try may.
+    #[error("the agent used {used} {what}, more than the {limit} that one try may use")]
+    Budget {
+        /// Of what.
+        what: &'static str,
+        /// How much.
+        used: u64,
+        /// How much it might.
+        limit: u64,
+    },
     /// It said nothing for too long.
     #[error("the agent said nothing for {} s", .0.as_secs_f64())]
     Stalled(Duration),
@@ -100,9 +110,13 @@ impl CommandError {
             Cause::NotInstalled(_) | Cause::Unauthorized(_) | Cause::Exhausted(_) | Cause::Unconfined(_) => ErrorClass::NeedsInput,
             Cause::Stalled(_) | Cause::TimedOut(_) => ErrorClass::Timeout,
             Cause::Cancelled => ErrorClass::Cancelled,
-            Cause::Refused(_) | Cause::MaxTurns | Cause::Limit(_) | Cause::Failed(_) | Cause::Settings(_) | Cause::Exec(_) => {
-                ErrorClass::Permanent
-            }
+            Cause::Budget { .. }
+            | Cause::Refused(_)
+            | Cause::MaxTurns
+            | Cause::Limit(_)
+            | Cause::Failed(_)
+            | Cause::Settings(_)
+            | Cause::Exec(_) => ErrorClass::Permanent,
         }
     }
 
@@ -122,6 +136,7 @@ impl CommandError {
             Cause::Exhausted(_) => "top the account up, or configure another agent",
             Cause::RateLimited { .. } | Cause::Overloaded(_) => "it is tried again later; fewer agents at once help",
             Cause::Refused(_) => "reword the unit, or give it to another agent or a person",
+            Cause::Budget { .. } => "raise the profile's tokens_max or cost_max, or split the unit",
             Cause::MaxTurns => "allow more turns, or split the unit",
             Cause::Stalled(_) => "it may wait for an answer that nobody gives: allow its tools, or raise the stall timeout",
             Cause::TimedOut(_) => "raise the deadline, or split the unit",

@@ -10,6 +10,7 @@ mod claude;
 mod codex;
 mod error;
 mod fault;
+mod form;
 mod lines;
 mod reading;
 mod report;
@@ -17,6 +18,7 @@ mod running;
 mod settings;
 mod task;
 mod transcript;
+mod worker;
 
 #[cfg(test)]
 mod fault_tests;
@@ -28,10 +30,12 @@ use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 pub use error::{Cause, CommandError};
+pub use form::CommandForm;
 pub use report::{Counts, Progress, Usage};
 pub use settings::{CommandSettings, Preset, PromptBy, SettingsError};
 pub use task::{CommandOutcome, CommandTask};
 pub use transcript::{Entry, Transcript};
+pub use worker::CommandWorker;
 
 /// The agent.
 #[derive(Debug, Clone)]

@@ -73,6 +73,13 @@ pub struct Usage {
     pub complete: bool,
 }
 
+impl Usage {
+    /// Tokens in and out, as far as it said.
+    pub fn tokens(&self) -> u64 {
+        self.input.unwrap_or(0).saturating_add(self.output.unwrap_or(0))
+    }
+}
+
 /// How the program says that it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ended {

@@ -42,8 +42,8 @@ pub(super) async fn run(
     };
     let ended = session.run(settings, supervisor, task, cancel).await;
     let (finished, cause) = match ended {
-        Ok((finished, stalled)) => {
-            let cause = session.judge(settings, &finished, stalled);
+        Ok((finished, stopped)) => {
+            let cause = stopped.or_else(|| session.judge(settings, &finished));
             (Some(finished), cause)
         }
         Err(cause) => (None, Some(cause)),
@@ -68,14 +68,14 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Gives how it ended, and whether that was because it said nothing.
+    /// Gives how it ended, and why it was ended if it was.
     async fn run(
         &mut self,
         settings: &CommandSettings,
         supervisor: Option<&Path>,
         task: &CommandTask,
         cancel: &CancellationToken,
-    ) -> Result<(Finished, bool), Cause> {
+    ) -> Result<(Finished, Option<Cause>), Cause> {
         let scratch = std::env::temp_dir();
         let unwritten = |source| Cause::Prompt { path: scratch.clone(), source };
         let mut prompt = tempfile::Builder::new().prefix("specwave-prompt-").tempfile().map_err(unwritten)?;
@@ -88,11 +88,11 @@ impl Session<'_> {
             drop((printed, service));
             return Err(Cause::Unconfined(tier.to_string()));
         }
-        // Ends it, whoever wants that: the caller, or the clock that it did not hear of for too long.
+        // Ends it, whoever wants that: the caller, the clock that it did not hear of for too long, or what it says that it has used.
         let end = cancel.child_token();
         let waiting = service.wait(&end);
         tokio::pin!(waiting);
-        let (mut quiet_until, mut stalled) = (Instant::now() + settings.stall, false);
+        let (mut quiet_until, mut stopped) = (Instant::now() + settings.stall, None);
         let finished = loop {
             tokio::select! {
                 piece = printed.recv(), if !printed.is_closed() || !printed.is_empty() => {
@@ -100,17 +100,31 @@ impl Session<'_> {
                     if let Some(piece) = piece {
                         self.take(&piece);
                     }
+                    if stopped.is_none() && let Some(cause) = self.overspent(settings) {
+                        stopped = Some(cause);
+                        end.cancel();
+                    }
                 }
                 finished = &mut waiting => break finished.map_err(Cause::Exec)?,
-                () = sleep_until(quiet_until), if !stalled => {
-                    stalled = true;
+                () = sleep_until(quiet_until), if stopped.is_none() => {
+                    stopped = Some(Cause::Stalled(settings.stall));
                     end.cancel();
                 }
             }
         };
         self.take_rest(&mut printed);
-        // The caller's word counts first.
-        Ok((finished, stalled && !cancel.is_cancelled()))
+        // What it said with its last words counts too. The caller's word counts first, and so does an end that came by itself.
+        let stopped = stopped.filter(|_| finished.exit == Exit::Cancelled && !cancel.is_cancelled());
+        Ok((finished, stopped.or_else(|| self.overspent(settings))))
+    }
+
+    /// Whether it has told of more use than one try may have.
+    fn overspent(&self, settings: &CommandSettings) -> Option<Cause> {
+        let usage = &self.report.usage;
+        let over = |what, used: u64, limit: u64| (used > limit).then_some(Cause::Budget { what, used, limit });
+        let money = settings.cost_max_micros.zip(usage.cost_micros);
+        over("tokens", usage.tokens(), settings.tokens_max)
+            .or_else(|| money.and_then(|(limit, used)| over("millionths of its currency", used, limit)))
     }
 
     fn take(&mut self, piece: &Printed) {
@@ -182,9 +196,8 @@ impl Session<'_> {
     }
 
     /// Why it did not end well, if so.
-    fn judge(&self, settings: &CommandSettings, finished: &Finished, stalled: bool) -> Option<Cause> {
+    fn judge(&self, settings: &CommandSettings, finished: &Finished) -> Option<Cause> {
         match finished.exit {
-            Exit::Cancelled if stalled => return Some(Cause::Stalled(settings.stall)),
             Exit::Cancelled => return Some(Cause::Cancelled),
             Exit::TimedOut => return Some(Cause::TimedOut(settings.deadline)),
             Exit::Limit(limit) => return Some(Cause::Limit(limit)),

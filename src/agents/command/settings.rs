@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Deserialize;
 use thiserror::Error;
 
 use crate::exec::Limits;
 
 /// One argument of a command line may not be longer (Linux: 128 KiB); prompts beyond it go another way.
 const ARGUMENT_BYTES_MAX: usize = 120 << 10;
+/// More than a unit of the largest size should need.
+const TOKENS_MAX: u64 = 2_000_000;
 /// No prompt is longer: contexts are bounded far below.
 const PROMPT_BYTES_MAX: usize = 4 << 20;
 
 /// The programs whose command line and output are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Preset {
     /// Claude Code.
     Claude,
@@ -42,7 +46,8 @@ impl Preset {
 }
 
 /// How the prompt comes to the program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PromptBy {
     /// As an argument: other users of the machine can see it, and it must not be long.
     Argument,
@@ -66,8 +71,8 @@ pub struct CommandSettings {
     pub extra: Vec<String>,
     /// Names of environment variables that it gets from specwave's own environment: keys, for example.
     pub pass: Vec<String>,
-    /// Hosts that it wants to reach.
-    pub hosts: Vec<String>,
+    /// TCP ports that it may connect to, wherever they are; none: it has no network.
+    pub ports: Vec<u16>,
     /// Files and directories outside the system's that it must read: where it is installed.
     pub readable: Vec<PathBuf>,
     /// How often it may turn to its model, where it can be told.
@@ -76,6 +81,10 @@ pub struct CommandSettings {
     pub stall: Duration,
     /// How long it may take.
     pub deadline: Duration,
+    /// Tokens, in and out, that one try may use; it is ended when it has told of more.
+    pub tokens_max: u64,
+    /// Money that one try may use, in millionths; none where no budget limits money.
+    pub cost_max_micros: Option<u64>,
     /// What else it may use. Its `wall` does not count, `deadline` does.
     pub limits: Limits,
 }
@@ -89,6 +98,17 @@ pub enum SettingsError {
     /// A number is zero.
     #[error("the agent's {0} is zero\n  hint: give it some time")]
     Zero(&'static str),
+    /// A time is too long.
+    #[error("the agent's {name} is too long, at most {limit} s")]
+    TooLong {
+        /// Which time.
+        name: &'static str,
+        /// How long it may be.
+        limit: u64,
+    },
+    /// It is no amount of money.
+    #[error("{0:?} is no amount of money\n  hint: write it as 2.50")]
+    Money(String),
     /// It is no name of an environment variable.
     #[error("{0:?} is no name of an environment variable\n  hint: use letters, digits and _")]
     Variable(String),
@@ -118,11 +138,13 @@ impl CommandSettings {
             model: None,
             extra: Vec::new(),
             pass: Vec::new(),
-            hosts: Vec::new(),
+            ports: Vec::new(),
             readable: Vec::new(),
             turns_max: None,
             stall: Duration::from_mins(5),
             deadline: Duration::from_mins(30),
+            tokens_max: TOKENS_MAX,
+            cost_max_micros: None,
             limits: Limits { cpu_secs: 3_600, output_bytes: 64 << 10, ..Limits::default() },
         }
     }

@@ -79,8 +79,17 @@ impl Prompts {
 
     /// What answers depend on: each prompt's version and hash, and the form's hash.
     pub fn version(&self) -> String {
-        let prompts = self.facts.iter().map(|facts| format!("{}@{}:{}", facts.name.as_str(), facts.version, facts.hash));
-        prompts.chain([format!("form:{}", digest(FORM.as_bytes(), 6))]).collect::<Vec<_>>().join(" ")
+        format!("{} form:{}", self.version_of(|name| name != PromptName::Worktree), digest(FORM.as_bytes(), 6))
+    }
+
+    fn version_of(&self, wanted: impl Fn(PromptName) -> bool) -> String {
+        let told = self.facts.iter().filter(|facts| wanted(facts.name));
+        told.map(|facts| format!("{}@{}:{}", facts.name.as_str(), facts.version, facts.hash)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The same of what whoever works in a tree is told.
+    pub fn version_for_trees(&self) -> String {
+        self.version_of(|name| name == PromptName::Worktree)
     }
 
     /// Who the model is.
@@ -95,12 +104,27 @@ impl Prompts {
         )
     }
 
+    /// The unit, for whoever changes a work tree; the files of an earlier delivery that failed are in it.
+    pub fn worktree(&self, task: &LlmTask) -> Result<String, PromptError> {
+        let evidence = task.repair.as_ref().map(evidence).unwrap_or_default();
+        self.render(
+            PromptName::Worktree,
+            [
+                ("context", Value::from(fenced("context", &task.key, &task.context))),
+                ("evidence", Value::from(evidence)),
+                ("files", task.files.iter().map(String::as_str).collect()),
+                ("folders", Value::from(task.files.iter().any(|path| path.ends_with('/')))),
+                ("key", Value::from(one_line(&task.key))),
+                ("role", Value::from(task.role.trim())),
+                ("taken", task.taken.iter().take(TAKEN_MAX).map(|path| one_line(path)).collect()),
+                ("target", Value::from(one_line(&task.target))),
+                ("unit", Value::from(fenced("unit", &task.key, &in_words(task)))),
+            ],
+        )
+    }
+
     /// The unit, and why an earlier delivery failed when there was one.
     pub fn unit(&self, task: &LlmTask) -> Result<String, PromptError> {
-        let mut unit = format!("Title: {}\n\n{}\n", one_line(&task.title), task.description.trim());
-        for criterion in &task.criteria {
-            unit = format!("{unit}\n- {}", criterion.trim());
-        }
         let text = self.render(
             PromptName::Unit,
             [
@@ -109,7 +133,7 @@ impl Prompts {
                 ("folders", Value::from(task.files.iter().any(|path| path.ends_with('/')))),
                 ("key", Value::from(one_line(&task.key))),
                 ("taken", task.taken.iter().take(TAKEN_MAX).map(|path| one_line(path)).collect()),
-                ("unit", Value::from(fenced("unit", &task.key, &unit))),
+                ("unit", Value::from(fenced("unit", &task.key, &in_words(task)))),
             ],
         )?;
         match &task.repair {
@@ -120,15 +144,9 @@ impl Prompts {
 
     fn repair(&self, repair: &Repair) -> Result<String, PromptError> {
         let files = render(repair.files.iter().map(|(path, content)| (path.as_str(), content.as_str())));
-        let told =
-            repair.evidence.iter().take(EVIDENCE_MAX).map(|evidence| fenced("check", &evidence.check, &end_of(&redact(&evidence.output))));
-        let mut evidence: String = told.collect::<Vec<_>>().join("\n");
-        if repair.evidence.len() > EVIDENCE_MAX {
-            evidence = format!("{evidence}\n{} more checks failed.", repair.evidence.len() - EVIDENCE_MAX);
-        }
         self.render(
             PromptName::Repair,
-            [("evidence", Value::from(evidence)), ("files", Value::from(fenced("files", "as delivered", &files)))],
+            [("evidence", Value::from(evidence(repair))), ("files", Value::from(fenced("files", "as delivered", &files)))],
         )
     }
 
@@ -157,6 +175,23 @@ impl Prompts {
             return Err(PromptError::TooLong { name: name.as_str(), bytes: text.len() });
         }
         Ok(text)
+    }
+}
+
+/// Title, description and criteria.
+fn in_words(task: &LlmTask) -> String {
+    let unit = format!("Title: {}\n\n{}\n", one_line(&task.title), task.description.trim());
+    task.criteria.iter().fold(unit, |unit, criterion| format!("{unit}\n- {}", criterion.trim()))
+}
+
+/// What the checks said of the delivery before.
+fn evidence(repair: &Repair) -> String {
+    let told = repair.evidence.iter().take(EVIDENCE_MAX);
+    let told = told.map(|evidence| fenced("check", &evidence.check, &end_of(&redact(&evidence.output))));
+    let evidence = told.collect::<Vec<_>>().join("\n");
+    match repair.evidence.len().saturating_sub(EVIDENCE_MAX) {
+        0 => evidence,
+        more => format!("{evidence}\n{more} more checks failed."),
     }
 }
 

@@ -20,11 +20,13 @@ pub enum PromptName {
     Correction,
     /// Why an earlier delivery failed.
     Repair,
+    /// One unit, for whoever changes a work tree.
+    Worktree,
 }
 
 impl PromptName {
     /// Every prompt.
-    pub const ALL: [Self; 5] = [Self::System, Self::Unit, Self::Continuation, Self::Correction, Self::Repair];
+    pub const ALL: [Self; 6] = [Self::System, Self::Unit, Self::Continuation, Self::Correction, Self::Repair, Self::Worktree];
 
     /// The name of its file, without `.md`.
     pub fn as_str(self) -> &'static str {
@@ -34,6 +36,7 @@ impl PromptName {
             Self::Continuation => "continuation",
             Self::Correction => "correction",
             Self::Repair => "repair",
+            Self::Worktree => "worktree",
         }
     }
 
@@ -45,6 +48,7 @@ impl PromptName {
             Self::Continuation => &["path", "seam", "whole"],
             Self::Correction => &["problem"],
             Self::Repair => &["evidence", "files"],
+            Self::Worktree => &["context", "evidence", "files", "folders", "key", "role", "taken", "target", "unit"],
         }
     }
 
@@ -55,6 +59,7 @@ impl PromptName {
             Self::Continuation => include_str!("prompts/continuation.md"),
             Self::Correction => include_str!("prompts/correction.md"),
             Self::Repair => include_str!("prompts/repair.md"),
+            Self::Worktree => include_str!("prompts/worktree.md"),
         }
     }
 }
@@ -71,7 +76,7 @@ pub enum PromptError {
         source: std::io::Error,
     },
     /// A file that replaces no prompt.
-    #[error("{0} replaces no prompt; there are system.md, unit.md, continuation.md, correction.md and repair.md")]
+    #[error("{0} replaces no prompt; there are system.md, unit.md, continuation.md, correction.md, repair.md and worktree.md")]
     Unknown(PathBuf),
     /// The first lines do not state a version.
     #[error("the prompt {0} does not start with the lines `---`, `version: NUMBER`, `---`")]

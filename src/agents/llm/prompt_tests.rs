@@ -55,6 +55,21 @@ fn the_unit_prompt_with_the_repair_prompt() {
 }
 
 #[test]
+fn the_prompt_for_a_tree() {
+    insta::assert_snapshot!(built_in().worktree(&task()).unwrap());
+}
+
+#[test]
+fn the_prompt_for_a_tree_after_a_failure_names_what_was_found() {
+    let evidence = vec![Evidence { check: "pytest".to_owned(), output: "E   assert 500 == 404".to_owned() }];
+    let repair = Repair { files: vec![("app/books.py".to_owned(), "never told here".to_owned())], evidence };
+    let taken = vec!["README.md".to_owned()];
+    let text = built_in().worktree(&LlmTask { files: Vec::new(), taken, repair: Some(repair), ..task() }).unwrap();
+    assert!(!text.contains("never told here"), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
 fn the_continuation_prompts() {
     let cut = |text: &str| match parse(text) {
         Err(AnswerError::Truncated(partial)) => built_in().continuation(&partial).unwrap(),

@@ -1,6 +1,11 @@
 //! What the agent is asked to do.
 
-use crate::agents::Repair;
+use crate::agents::{Briefing, Repair};
+use crate::model::Task;
+use crate::redact::redact;
+
+/// Said of a project whose specification names no language.
+const TARGET_OPEN: &str = "what the specification asks for; where it leaves that open, what is customary for such a project";
 
 /// One unit, as a model is told about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,4 +30,22 @@ pub struct LlmTask {
     pub context: String,
     /// Why an earlier delivery failed, when there was one.
     pub repair: Option<Repair>,
+}
+
+impl LlmTask {
+    /// The unit for an agent with that role. What looks like a secret in a specification or in files stays here.
+    pub(in crate::agents) fn of(unit: Task, briefing: Briefing, role: &str) -> Self {
+        Self {
+            key: unit.key,
+            title: redact(&unit.title),
+            description: redact(&unit.description),
+            criteria: unit.criteria.iter().map(|criterion| redact(criterion)).collect(),
+            role: role.to_owned(),
+            files: unit.files,
+            taken: briefing.taken,
+            target: if briefing.target.is_empty() { TARGET_OPEN.to_owned() } else { briefing.target },
+            context: redact(&briefing.context),
+            repair: briefing.repair,
+        }
+    }
 }

@@ -6,10 +6,6 @@ use super::{LlmAgent, LlmError, LlmOutcome, LlmTask, Record};
 use crate::agents::{Account, Agent, AgentError, Delivered, Delivery, Work};
 use crate::generate::GeneratedFile;
 use crate::model::AgentKind;
-use crate::redact::redact;
-
-/// Said of a project whose specification names no language.
-const TARGET_OPEN: &str = "what the specification asks for; where it leaves that open, what is customary for such a project";
 
 /// A profile that a model stands behind.
 #[derive(Debug)]
@@ -28,20 +24,8 @@ impl ModelWorker {
         Self { name: name.to_owned(), role: role.to_owned(), version, agent }
     }
 
-    /// What looks like a secret in a specification or in files stays here.
     async fn ask(&self, work: Work) -> Result<Delivered, AgentError> {
-        let task = LlmTask {
-            key: work.unit.key,
-            title: redact(&work.unit.title),
-            description: redact(&work.unit.description),
-            criteria: work.unit.criteria.iter().map(|criterion| redact(criterion)).collect(),
-            role: self.role.clone(),
-            files: work.unit.files,
-            taken: work.briefing.taken,
-            target: if work.briefing.target.is_empty() { TARGET_OPEN.to_owned() } else { work.briefing.target },
-            context: redact(&work.briefing.context),
-            repair: work.briefing.repair,
-        };
+        let task = LlmTask::of(work.unit, work.briefing, &self.role);
         match self.agent.perform(&task, work.meter.as_ref()).await {
             Ok(LlmOutcome { files, record }) => {
                 let file = |(path, content)| GeneratedFile { path, content, executable: false };

@@ -130,6 +130,29 @@ impl Change {
         Ok(change)
     }
 
+    /// What a commit and these files make: new files, or other contents of those that it has.
+    pub(super) async fn of_tree(objects: &Objects, base: &CommitId, tree: &Tree) -> Result<Self, RepositoryError> {
+        let mut before: BTreeMap<String, (Option<Mode>, String)> = BTreeMap::new();
+        for entry in objects.entries(base.as_str()).await? {
+            if let Some(path) = entry.path.filter(|path| tree.get(path).is_some()) {
+                before.insert(path, (entry.mode, entry.content));
+            }
+        }
+        let contents: Vec<&[u8]> = tree.iter().map(|(_, file)| file.content.as_slice()).collect();
+        let names = objects.store(&contents).await?;
+        let mut files = Vec::new();
+        for ((path, file), name) in tree.iter().zip(names) {
+            let mode = if file.executable { Mode::Executable } else { Mode::File };
+            let kind = match before.get(path) {
+                Some((before, content)) if *before == Some(mode) && *content == name.0 => continue,
+                Some(_) => ChangeKind::Modified,
+                None => ChangeKind::Added,
+            };
+            files.push(Changed { path: path.to_owned(), kind, now: Some((mode, file.content.clone())), content: Some(name) });
+        }
+        Ok(Self { base: base.clone(), files, left_out: Vec::new(), left_out_more: 0, diff: DiffText::default() })
+    }
+
     /// True when nothing was changed.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()

@@ -2,6 +2,7 @@
 
 use super::history::{AGENT, REVERTS, RUN, TAKES_BACK, TOKEN, UNIT};
 use super::{Change, CommitId, Repository, RepositoryError};
+use crate::exec::Tree;
 
 /// A title is one line; more of it is cut.
 const TITLE_CHARS_MAX: usize = 120;
@@ -24,6 +25,11 @@ pub struct Authorship {
 }
 
 impl Repository {
+    /// The change that brings these files onto a commit.
+    pub async fn change_to(&self, base: &CommitId, tree: &Tree) -> Result<Change, RepositoryError> {
+        Change::of_tree(&self.objects, base, tree).await
+    }
+
     /// Commits changes on top of the commit that they were made to. No branch moves: [`super::Merges::merge`] does that.
     ///
     /// # Errors

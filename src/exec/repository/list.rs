@@ -1,14 +1,53 @@
-//! The work trees of a run that are on disk.
+//! The work trees that are on disk.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::place::WORKTREES;
 use super::worktree::{Listed, blocking, discard, look};
 use super::{Repository, RepositoryError};
 
-/// More work trees of one run are not listed: every unit of the largest plan with its former attempts.
+/// More work trees are not listed: every unit of the largest plan with its former attempts.
 const LISTED_MAX: usize = 50_000;
+
+/// The work trees of every run of that data directory, the oldest first.
+pub async fn all_worktrees(data_dir: &Path) -> Result<Vec<Listed>, RepositoryError> {
+    let root = data_dir.join(WORKTREES);
+    blocking(move || {
+        let mut listed = Vec::new();
+        for run in directories(&root)? {
+            below(&run, &mut listed)?;
+        }
+        Ok(oldest_first(listed))
+    })
+    .await
+}
+
+/// Removes a work tree of that data directory that nobody works in; false when somebody does.
+pub async fn discard_worktree(data_dir: &Path, listed: &Listed) -> Result<bool, RepositoryError> {
+    let Some(home) = listed.path.parent().filter(|home| home.starts_with(data_dir.join(WORKTREES))).map(Path::to_owned) else {
+        return Ok(false);
+    };
+    blocking(move || discard(&home)).await
+}
+
+fn below(run: &Path, listed: &mut Vec<Listed>) -> Result<(), RepositoryError> {
+    for unit in directories(run)? {
+        for home in directories(&unit)? {
+            listed.extend(look(&home)?);
+            if listed.len() > LISTED_MAX {
+                return Err(RepositoryError::TooMuch { what: "the number of work trees", limit: LISTED_MAX.to_string() });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn oldest_first(mut listed: Vec<Listed>) -> Vec<Listed> {
+    listed.sort_by(|a, b| (b.age, &a.unit, a.token).cmp(&(a.age, &b.unit, b.token)));
+    listed
+}
 
 impl Repository {
     /// The run's work trees, the oldest first.
@@ -16,26 +55,15 @@ impl Repository {
         let root = self.site.worktrees();
         let list = move || {
             let mut listed = Vec::new();
-            for unit in directories(&root)? {
-                for home in directories(&unit)? {
-                    listed.extend(look(&home)?);
-                    if listed.len() > LISTED_MAX {
-                        return Err(RepositoryError::TooMuch { what: "the number of work trees of a run", limit: LISTED_MAX.to_string() });
-                    }
-                }
-            }
-            listed.sort_by(|a, b| (b.age, &a.unit, a.token).cmp(&(a.age, &b.unit, b.token)));
-            Ok(listed)
+            below(&root, &mut listed)?;
+            Ok(oldest_first(listed))
         };
         blocking(list).await
     }
 
     /// Removes a work tree that nobody works in; false when somebody does.
     pub async fn discard(&self, listed: &Listed) -> Result<bool, RepositoryError> {
-        let Some(home) = listed.path.parent().filter(|home| home.starts_with(self.site.worktrees())).map(Path::to_owned) else {
-            return Ok(false);
-        };
-        blocking(move || discard(&home)).await
+        discard_worktree(&self.site.data_dir, listed).await
     }
 }
 

@@ -128,6 +128,12 @@ impl Merges<'_> {
         Ok(standing.into_iter().find(|landed| since_token.is_none_or(|since| landed.token() >= Some(since))))
     }
 
+    /// The files that landed work added or changed, as they were then.
+    pub async fn files(&self, landed: &Landed) -> Result<Files, RepositoryError> {
+        let head = self.repository.head().await?;
+        Ok(self.merged(head, landed.commit.clone(), true).await?.changed)
+    }
+
     /// Merges a commit that [`Repository::commit`] made. `recheck` is asked right before the branch moves whether that may still be done;
     /// it is where the caller looks at its fencing token. A commit of an attempt that is on the branch already changes nothing.
     pub async fn merge<F, Fut, E>(&self, commit: &CommitId, mut recheck: F) -> Result<MergeOutcome, RepositoryError>
@@ -263,7 +269,7 @@ struct HandedIn {
 
 impl Landed {
     /// The fencing token of the attempt that it is; none when it takes work back.
-    fn token(&self) -> Option<i64> {
+    pub fn token(&self) -> Option<i64> {
         match self.landing {
             Landing::Merged { token, .. } => Some(token),
             Landing::TakenBack { .. } => None,

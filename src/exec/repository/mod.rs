@@ -1,6 +1,6 @@
 //! The git repository of a run: one work tree for each unit, one commit for each result, one branch on which they are merged in turn.
 //!
-//! The repository is our own (`DATA_DIR/runs/<run>/repository`) or the user's; of the user's nothing is changed but objects and refs below
+//! The repository is our own (`DATA_DIR/repositories/<run>/repository`) or the user's; of the user's nothing is changed but objects and refs below
 //! `refs/heads/specwave/` being added, which is why work trees are not git's own (`git worktree` writes into the repository): they are
 //! plain directories, `DATA_DIR/worktrees/<run>/<unit>/<token>/tree`, written from a commit and read back by us. Git never looks into them,
 //! so nothing that an agent leaves there (a `.git`, attributes, filters, hooks, links) is ever executed or followed; contents go in and
@@ -48,6 +48,7 @@ pub use commit_id::CommitId;
 pub use error::RepositoryError;
 pub use git::Git;
 pub use history::{Bisected, Landed, Landing};
+pub use list::{all_worktrees, discard_worktree};
 pub use merge::{Conflict, MergeOutcome, Merged, Merges, Side, TakenBack};
 pub use objects::{Content, DiffText, Files, Mode};
 pub use origin::Repository;

@@ -4,6 +4,11 @@ use std::path::PathBuf;
 
 use super::RepositoryError;
 
+/// The folder of the data directory in which all work trees are.
+pub(super) const WORKTREES: &str = "worktrees";
+/// The folder in which repositories are, one for each run, with what is known of those that are the user's.
+const REPOSITORIES: &str = "repositories";
+
 /// Longest slug and longest run id: a branch's name is a file's name, and both are in it.
 const NAME_CHARS_MAX: usize = 64;
 
@@ -37,7 +42,7 @@ impl Site {
 
     /// Everything of the run but its work trees.
     pub(super) fn run_dir(&self) -> PathBuf {
-        self.data_dir.join("runs").join(&self.run)
+        self.data_dir.join(REPOSITORIES).join(&self.run)
     }
 
     /// The repository of a run that has none of the user's.
@@ -57,7 +62,7 @@ impl Site {
 
     /// The run's work trees.
     pub(super) fn worktrees(&self) -> PathBuf {
-        self.data_dir.join("worktrees").join(&self.run)
+        self.data_dir.join(WORKTREES).join(&self.run)
     }
 }
 

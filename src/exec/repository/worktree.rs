@@ -16,6 +16,8 @@ use super::checkout::{Placed, Stamp, check_out};
 use super::lock::Lock;
 use super::objects::Objects;
 use super::{Change, ChangeLimits, CommitId, LeftOut, Repository, RepositoryError};
+use crate::exec::Tree;
+use crate::exec::tree::write_file;
 
 /// So many former work trees of a unit are kept, to be looked at; older ones go when a new one is made.
 const KEPT_MAX: usize = 3;
@@ -134,6 +136,18 @@ impl Worktree {
     /// count as unchanged.
     pub fn absent(&self) -> &[LeftOut] {
         &self.absent
+    }
+
+    /// Adds files to it, as if whoever works in it had written them.
+    pub async fn put(&self, files: Tree) -> Result<(), RepositoryError> {
+        let root = self.path();
+        let write = move || {
+            for (path, file) in files.iter() {
+                write_file(&root, path, file).map_err(RepositoryError::io("write", &root.join(path)))?;
+            }
+            Ok(())
+        };
+        blocking(write).await
     }
 
     /// What was changed in it since it was made. No process may be writing to it any more.

@@ -1,0 +1,133 @@
+//! A command as one agent among others: its profile, and the program that works in the unit's tree.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::{CommandAgent, CommandError, CommandOutcome, CommandTask, Progress};
+use crate::agents::llm::LlmTask;
+use crate::agents::llm::prompt::Prompts;
+use crate::agents::meter::Held;
+use crate::agents::{Account, Agent, AgentError, Bound, Delivered, Delivery, Spent, Transcript, Usage, Work};
+use crate::config::Environment;
+use crate::engine::ErrorClass;
+use crate::exec::Network;
+use crate::model::AgentKind;
+
+/// A profile that a program stands behind.
+#[derive(Debug)]
+pub struct CommandWorker {
+    name: String,
+    role: String,
+    version: String,
+    agent: CommandAgent,
+    prompts: Prompts,
+    /// What the program is given beside what every command gets; secret.
+    env: BTreeMap<String, String>,
+}
+
+impl CommandWorker {
+    /// The agent of that name, with its own instructions. It is given those variables of the environment that its settings name.
+    pub fn new(name: &str, role: &str, agent: CommandAgent, prompts: Prompts, environment: &Environment) -> Self {
+        let role_hash = hex::encode(Sha256::digest(role));
+        let version = format!("{} {} role {}", agent.version(), prompts.version_for_trees(), &role_hash[..12]);
+        let env = agent.settings().environment(|name| environment.get(name));
+        Self { name: name.to_owned(), role: role.to_owned(), version, agent, prompts, env }
+    }
+
+    async fn work(&self, work: Work) -> Result<Delivered, AgentError> {
+        let Some(worktree) = work.worktree.clone() else {
+            return Err(AgentError::Stopped("it was given no directory to work in".to_owned()));
+        };
+        let failed = |class, message: String| AgentError::Failed { class, message, account: Box::default() };
+        let task = LlmTask::of(work.unit, work.briefing, &self.role);
+        let prompt = self.prompts.worktree(&task).map_err(|error| failed(ErrorClass::Permanent, error.to_string()))?;
+        let settings = self.agent.settings();
+        let bound = Bound { tokens: settings.tokens_max, cost_micros: settings.cost_max_micros };
+        let held = Held::reserve(work.meter.as_ref(), bound).await;
+        let held = held.map_err(|refused| failed(ErrorClass::Budget, refused.to_string()))?;
+        let network = if settings.ports.is_empty() { Network::None } else { Network::Ports(settings.ports.clone()) };
+        let task = CommandTask { key: task.key, prompt, worktree, env: self.env.clone(), network };
+        let mut progress = |progress: Progress| tracing::debug!(unit = task.key, agent = self.name, ?progress, "at work");
+        // Whoever drops this future ends the program.
+        let performed = self.agent.perform(&task, &mut progress, &CancellationToken::new()).await;
+        match performed {
+            Ok(outcome) => {
+                held.settle(spent(&outcome, bound)).await;
+                Ok(Delivered { files: Vec::new(), account: account(&task.prompt, &outcome) })
+            }
+            Err(error) => {
+                held.settle(spent(&error.outcome, bound)).await;
+                let (class, message) = (error.class(), in_words(&error));
+                Err(AgentError::Failed { class, message, account: Box::new(account(&task.prompt, &error.outcome)) })
+            }
+        }
+    }
+}
+
+fn in_words(error: &CommandError) -> String {
+    let again = error.retry_after().map(|wait| format!("; it wants to be asked again in {} s", wait.as_secs()));
+    format!("{error}{}; hint: {}", again.unwrap_or_default(), error.hint())
+}
+
+/// What it says that it used. What it does not say counts as the whole of what it might use, unless it never ran.
+fn spent(outcome: &CommandOutcome, bound: Bound) -> Spent {
+    if outcome.exit.is_none() {
+        return Spent { tokens: 0, cost_micros: bound.cost_micros.map(|_| 0), measured: true };
+    }
+    let usage = &outcome.usage;
+    let said = usage.input.is_some() || usage.output.is_some();
+    let tokens = if said { usage.tokens() } else { bound.tokens };
+    let cost_micros = bound.cost_micros.map(|limit| usage.cost_micros.unwrap_or(limit)).or(usage.cost_micros);
+    Spent { tokens, cost_micros, measured: said && usage.complete }
+}
+
+fn account(prompt: &str, outcome: &CommandOutcome) -> Account {
+    let mut transcript = Transcript::default();
+    transcript.add("user", &crate::redact::redact(prompt));
+    for entry in &outcome.transcript.entries {
+        transcript.add(entry.kind, &entry.text);
+    }
+    transcript.left_out_bytes += outcome.transcript.left_out_bytes;
+    let usage = outcome.usage;
+    let said = usage.input.is_some() || usage.output.is_some();
+    Account {
+        usage: Usage {
+            input: usage.input.unwrap_or(0),
+            cached_input: usage.cached.unwrap_or(0),
+            cache_write: 0,
+            output: usage.output.unwrap_or(0),
+        },
+        calls: usage.turns.and_then(|turns| usize::try_from(turns).ok()).unwrap_or(1),
+        unreported: usize::from(!said && outcome.exit.is_some()),
+        cost_micros: usage.cost_micros,
+        transcript,
+    }
+}
+
+impl Agent for CommandWorker {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> AgentKind {
+        AgentKind::Command
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn deterministic(&self) -> bool {
+        false
+    }
+
+    fn works_in_a_tree(&self) -> bool {
+        true
+    }
+
+    fn perform(&self, work: Work) -> Delivery<'_> {
+        Box::pin(self.work(work))
+    }
+}

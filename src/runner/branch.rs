@@ -1,0 +1,214 @@
+//! The branch of a run: every unit's result is a commit on it before the unit is settled, so that whoever works in a tree starts from
+//! the work of what the unit depends on.
+//!
+//! There is one where somebody may be sent who works in a tree. Called by `attempt` and `told`; what may be merged they have decided.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::Attempt;
+use super::unit::Shared;
+use crate::engine::{Claim, EngineError, ErrorClass, UnitResult};
+use crate::exec::repository::{
+    Authorship, Change, CommitId, Conflict, Git, MergeOutcome, Merges, Repository, RepositoryError, Side, Site, TakenBack, Worktree,
+};
+use crate::exec::tree::Tree;
+use crate::model::{Artifact, CheckResult, Task, Verdict};
+use crate::pipeline::{PipelineError, Run};
+use crate::store::postgres::{artifacts, assignments, attempts};
+
+/// How long a result waits for its turn to be merged: a merge takes a moment, and a process that died holds no lock.
+const TURN_WITHIN: Duration = Duration::from_mins(5);
+
+/// The repository of a run, and what is done with its branch.
+pub(super) struct Branch {
+    repository: Repository,
+}
+
+/// What became of a result.
+pub(super) enum Landing {
+    /// It is on the branch.
+    Merged,
+    /// It contradicts what others have merged since.
+    Conflict(Box<Conflict>),
+    /// Earlier work of the unit cannot be taken back, because later work builds on it.
+    BuiltOn(Vec<String>),
+    /// The claim was lost meanwhile; nothing changed.
+    Lost,
+}
+
+/// A unit in somebody's hands.
+#[derive(Clone, Copy)]
+pub(super) struct Author<'a> {
+    pub(super) unit: &'a Task,
+    pub(super) claim: &'a Claim,
+    pub(super) agent: &'a str,
+}
+
+impl Branch {
+    /// The run's branch; none where nobody works in a tree.
+    pub(super) async fn open(run: &Run) -> Result<Option<Self>, PipelineError> {
+        if !run.roster.needs_trees() {
+            return Ok(None);
+        }
+        let git = Git::find(None).await?;
+        let site = Site { data_dir: run.config.data_dir.clone(), run: run.id.to_string(), slug: run.submission.slug.clone() };
+        let repository = Repository::open_or_create(&git, &site, now()).await?;
+        Ok(Some(Self { repository }))
+    }
+
+    /// A tree for a try at the unit, with everything that was merged so far but the unit's own earlier work; or why there is none.
+    pub(super) async fn worktree(
+        &self,
+        shared: &Shared,
+        author: &Author<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Result<Worktree, Landing>, PipelineError> {
+        let merges = self.turn(stop).await?;
+        if let Some(hindrance) = clear(&merges, shared, author).await? {
+            return Ok(Err(hindrance));
+        }
+        let head = self.repository.head().await?;
+        Ok(Ok(self.repository.worktree(&author.unit.key, author.claim.token, &head).await?))
+    }
+
+    /// Merges what was changed in a tree.
+    pub(super) async fn land(
+        &self,
+        shared: &Shared,
+        author: &Author<'_>,
+        change: &Change,
+        stop: &CancellationToken,
+    ) -> Result<Landing, PipelineError> {
+        let commit = self.repository.commit(change, &authorship(author)).await?;
+        let merges = self.turn(stop).await?;
+        merge(&merges, shared, author, &commit).await
+    }
+
+    /// Merges files that were made elsewhere, in place of the unit's earlier work.
+    pub(super) async fn land_files(
+        &self,
+        shared: &Shared,
+        author: &Author<'_>,
+        files: &[Artifact],
+        stop: &CancellationToken,
+    ) -> Result<Landing, PipelineError> {
+        let tree = stored(shared, files).await?;
+        let merges = self.turn(stop).await?;
+        if let Some(hindrance) = clear(&merges, shared, author).await? {
+            return Ok(hindrance);
+        }
+        let change = self.repository.change_to(&self.repository.head().await?, &tree).await?;
+        if change.is_empty() {
+            return Ok(Landing::Merged);
+        }
+        let commit = self.repository.commit(&change, &authorship(author)).await?;
+        merge(&merges, shared, author, &commit).await
+    }
+
+    /// What an earlier try with the same input has merged before its process died: it was paid for, and needs only to be settled.
+    pub(super) async fn merged_before(
+        &self,
+        shared: &Shared,
+        unit: &Task,
+        input_hash: &str,
+        stop: &CancellationToken,
+    ) -> Result<Option<Tree>, PipelineError> {
+        let merges = self.turn(stop).await?;
+        let Some(landed) = merges.find_merged(&unit.key, None).await? else { return Ok(None) };
+        let mut tx = shared.run.tx().await?;
+        let rows = assignments::list(&mut tx, shared.run.id, Some(&unit.key)).await?;
+        let attempts = attempts::list(&mut tx, shared.run.id, Some(&unit.key)).await?;
+        tx.commit().await?;
+        let same_input = rows.iter().any(|row| Some(row.token) == landed.token() && row.input_hash == input_hash);
+        // It was settled, and reopened since.
+        let settled = attempts.iter().any(|attempt| Some(attempt.token) == landed.token() && attempt.outcome == "succeeded");
+        if same_input && !settled { Ok(Some(merges.files(&landed).await?.tree)) } else { Ok(None) }
+    }
+
+    /// Where a person finds it.
+    pub(super) fn in_words(&self) -> String {
+        format!("{} of {}", self.repository.branch(), self.repository.git_dir().display())
+    }
+
+    async fn turn(&self, stop: &CancellationToken) -> Result<Merges<'_>, PipelineError> {
+        match self.repository.merges(TURN_WITHIN, stop).await {
+            Err(RepositoryError::Cancelled { .. }) => Err(PipelineError::Stopped),
+            turn => Ok(turn?),
+        }
+    }
+}
+
+impl Landing {
+    /// What the try came to, unless it is on the branch.
+    pub(super) fn attempt(self, checks: Vec<CheckResult>) -> Option<Attempt> {
+        match self {
+            Self::Merged => None,
+            Self::Lost => Some(Attempt::of(UnitResult::Released { reason: "the claim was lost before its work was merged".to_owned() })),
+            Self::BuiltOn(units) => {
+                let error = format!("its earlier work cannot be taken back: {} built on it", units.join(", "));
+                Some(Attempt { checks, ..Attempt::failed(ErrorClass::Permanent, &error) })
+            }
+            Self::Conflict(conflict) => {
+                let error = format!("it conflicts with {} in {}", conflict.ours.units.join(", "), conflict.paths.join(", "));
+                let mut checks = checks;
+                checks.push(evidence(&conflict));
+                Some(Attempt { checks, ..Attempt::failed(ErrorClass::Unfit, &error) })
+            }
+        }
+    }
+}
+
+/// Both sides of a conflict, for whoever tries again.
+fn evidence(conflict: &Conflict) -> CheckResult {
+    let side = |what: &str, side: &Side| format!("{what} by {}:\n{}", side.units.join(", "), side.diff.text);
+    let detail = [side("On the branch,", &conflict.ours), side("To be merged,", &conflict.theirs)].join("\n");
+    let command = "git merge".to_owned();
+    CheckResult { name: "merge".to_owned(), subject: None, verdict: Verdict::Failed, command, detail, duration_ms: 0 }
+}
+
+/// Takes earlier work of the unit back that was merged: it was reopened, or its input has changed.
+async fn clear(merges: &Merges<'_>, shared: &Shared, author: &Author<'_>) -> Result<Option<Landing>, PipelineError> {
+    match merges.take_back(&author.unit.key, now(), || holds(shared, author.claim)).await? {
+        TakenBack::Taken { .. } | TakenBack::Nothing => Ok(None),
+        TakenBack::Conflict(conflict) => Ok(Some(Landing::BuiltOn(conflict.ours.units))),
+        TakenBack::Stopped => Ok(Some(Landing::Lost)),
+    }
+}
+
+async fn merge(merges: &Merges<'_>, shared: &Shared, author: &Author<'_>, commit: &CommitId) -> Result<Landing, PipelineError> {
+    match merges.merge(commit, || holds(shared, author.claim)).await? {
+        MergeOutcome::Merged(_) => Ok(Landing::Merged),
+        MergeOutcome::Conflict(conflict) => Ok(Landing::Conflict(conflict)),
+        MergeOutcome::Stopped => Ok(Landing::Lost),
+    }
+}
+
+/// True while the claim holds; asked under the lock, right before the branch moves.
+async fn holds(shared: &Shared, claim: &Claim) -> Result<bool, EngineError> {
+    Ok(shared.run.engine.heartbeat(shared.run.organization, std::slice::from_ref(claim)).await?.is_empty())
+}
+
+fn authorship(author: &Author<'_>) -> Authorship {
+    let Author { unit, claim, agent } = author;
+    Authorship { unit: unit.key.clone(), token: claim.token, agent: (*agent).to_owned(), title: unit.title.clone(), at: now() }
+}
+
+/// The files with their contents.
+async fn stored(shared: &Shared, files: &[Artifact]) -> Result<Tree, PipelineError> {
+    let mut tree = Tree::new();
+    let mut tx = shared.run.tx().await?;
+    for file in files {
+        let lost = || PipelineError::Plan(format!("the content of {} is not stored", file.path));
+        let content = artifacts::blob(&mut tx, &file.sha256).await?.ok_or_else(lost)?;
+        tree.insert(&file.path, content, file.executable).map_err(|error| PipelineError::Plan(error.to_string()))?;
+    }
+    tx.commit().await?;
+    Ok(tree)
+}
+
+fn now() -> i64 {
+    OffsetDateTime::now_utc().unix_timestamp()
+}

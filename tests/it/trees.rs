@@ -1,0 +1,192 @@
+//! Agents that work in trees of their own: programs behind profiles, at work on what no generator builds. The programs are scripts that
+//! print what Claude Code is documented to print; what is tested is what specwave does with what they leave behind.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::installation::{Ended, Installation, Running, STEPS, file, fresh_name};
+
+/// Finds out which unit it is about, and writes a module as the standards want it when it is told to.
+const HEAD: &str = r#"#!/bin/sh
+prompt=$(cat)
+key=$(printf '%s\n' "$prompt" | sed -n 's/.*to do your unit, `\([^`]*\)`.*/\1/p')
+n=${key##*/}
+write() {
+    mkdir -p src
+    printf '"""Step %s of the work."""\n\n\ndef step_%s() -> int:\n    """Say which step this is."""\n    return %s\n' "$n" "$n" "$n" > "src/step_$n.py"
+}
+say() { printf '{"type":"assistant","message":{"id":"m","content":[{"type":"text","text":"%s"}],"usage":{"input_tokens":%s,"output_tokens":5}}}\n' "$1" "$2"; }
+done_with() { printf '{"type":"result","subtype":"success","is_error":false,"num_turns":2,"result":"%s","session_id":"s","total_cost_usd":0.25,"usage":{"input_tokens":100,"output_tokens":20}}\n' "$1"; }
+"#;
+
+/// Five steps that do not depend on each other.
+const FIVE: &str = "# Tools\n\nThe project must hold five tools.\n\n# Logical Dependency Chain\n\n1. First tool.\n2. Second tool.\n3. Third tool.\n4. Fourth \
+                    tool.\n5. Fifth tool.\n";
+
+/// An installation with one agent, `hands`, which runs a script.
+struct Stage {
+    installation: Installation,
+    folder: TempDir,
+}
+
+impl Stage {
+    fn new(script: &str, settings: &str) -> Self {
+        let stage = Self { installation: Installation::own(), folder: TempDir::new().unwrap() };
+        let program = stage.script(script);
+        let profile = format!(
+            "[[profile]]\nname = \"hands\"\nkind = \"command\"\n[profile.settings]\npreset = \"claude\"\nprogram = [\"{}\"]\n\
+             readable = [\"{}\"]\n{settings}",
+            program.display(),
+            stage.folder.path().display()
+        );
+        let profile = file(stage.folder.path(), "hands.toml", profile);
+        let added = stage.installation.call(&["agents", "add", profile.to_str().unwrap()]);
+        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+        stage
+    }
+
+    fn script(&self, script: &str) -> PathBuf {
+        let path = file(self.folder.path(), "hands", format!("{HEAD}{script}"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    fn command(&self, spec: &str, name: &str, more: &[&str]) -> Command {
+        let (spec, out) = (file(self.folder.path(), "spec.md", spec), self.folder.path().join("out"));
+        let mut all = vec!["run", spec.to_str().unwrap(), "--out", out.to_str().unwrap(), "--name", name, "--json", "--agent", "hands"];
+        all.extend(more);
+        let mut command = self.installation.command(&all);
+        command.current_dir(self.folder.path());
+        command
+    }
+
+    fn run(&self, spec: &str) -> Ended {
+        Running::start(self.command(spec, &fresh_name("trees"), &[])).end()
+    }
+
+    fn say(&self, arguments: &[&str]) -> String {
+        let output = self.installation.call(arguments);
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    }
+
+    /// Subjects and trailers of what is on the run's branch, the oldest first.
+    fn branch(&self, run: &str) -> Vec<String> {
+        let repository = self.installation.data_dir().join("repositories").join(run).join("repository");
+        let format = "--format=%(trailers:key=Specwave-Unit,valueonly,separator=%x2c)";
+        let log = Command::new("git").arg("--git-dir").arg(repository).args(["log", "--reverse", format]).output().unwrap();
+        assert!(log.status.success(), "{}", String::from_utf8_lossy(&log.stderr));
+        String::from_utf8(log.stdout).unwrap().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+/// State and reason of every unit, by the number at the end of its key.
+fn units(ended: &Ended) -> BTreeMap<String, (String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let unit = |unit: &Value| {
+        let number = unit["key"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        (number, (text(&unit["state"]), text(&unit["reason"])))
+    };
+    ended.report()["units"].as_array().unwrap().iter().map(unit).collect()
+}
+
+fn out(stage: &Stage, path: &str) -> String {
+    let path: &Path = &stage.folder.path().join("out").join(path);
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn work_in_trees_is_merged_and_dependents_start_from_it() {
+    // The third step, which follows from the other two, finds their files, and says so in its own.
+    let stage = Stage::new(
+        "say Working 10; write; [ \"$n\" != 3 ] || ls src | sed 's/^/# /' >> src/step_3.py; echo note > notes.txt; rm notes.txt\n\
+         done_with 'All done.'\n",
+        "",
+    );
+    let tried = stage.say(&["agents", "test", "hands"]);
+    assert!(tried.contains("hands delivered src/step_.py") && tried.contains("100 tokens read, 20 written, for 0.25"), "{tried}");
+    let ended = stage.run(STEPS);
+    let report = ended.expect(3, "partial");
+    let states: Vec<String> = units(&ended).into_values().map(|(state, _)| state).collect();
+    assert_eq!(states, vec!["succeeded"; states.len()], "{}", ended.said);
+    let third = out(&stage, "src/step_3.py");
+    assert!(third.contains("# step_1.py") && third.contains("# step_2.py"), "{third}");
+    let branch = stage.branch(report["run"].as_str().unwrap());
+    assert_eq!(branch.len(), states.len(), "one commit for each unit: {branch:?}");
+    let agents = &report["agents"];
+    let sent = branch.len() as u64;
+    assert_eq!((agents["input_tokens"].as_u64(), agents["cost_micros"].as_u64()), (Some(100 * sent), Some(250_000 * sent)), "{agents}");
+    assert_eq!(stage.say(&["worktrees"]).trim(), "no work trees");
+    let transcripts = stage.say(&["logs", report["run"].as_str().unwrap(), "--transcripts"]);
+    assert!(transcripts.contains("All done.") || transcripts.contains("Working"), "{transcripts}");
+}
+
+#[test]
+fn what_an_agent_does_wrong_is_refused_and_named() {
+    let stage = Stage::new(
+        "case $n in\n\
+         1) done_with 'I wrote everything.' ;;\n\
+         2) write; echo stolen > ../../stolen; echo stolen > /var/tmp/specwave-stolen; mkdir -p .git; echo x > .git/hooks; done_with Done ;;\n\
+         3) sleep 600 ;;\n\
+         4) write; say Burning 900000; sleep 600 ;;\n\
+         *) write; ln -s /etc/passwd src/link; done_with Done ;;\n\
+         esac\n",
+        "stall_secs = 2\ntokens_max = 500000\n",
+    );
+    let ended = stage.run(FIVE);
+    let units = units(&ended);
+    let check = |number: &str, expected: &str| {
+        let (state, reason) = &units[number];
+        assert!(state != "succeeded" && reason.contains(expected), "{number} is {state}: {reason}");
+    };
+    check("1", "the agent ended without changing any file");
+    check("3", "the agent said nothing for 2 s");
+    check("4", "the agent used 900005 tokens, more than the 500000 that one try may use");
+    check("5", "src/link is a symbolic link");
+    // What lies outside of its tree it could not write, and git's own files are never taken.
+    let (state, reason) = &units["2"];
+    assert!(state == "succeeded" || reason.contains(".git"), "{state}: {reason}");
+    assert!(!Path::new("/var/tmp/specwave-stolen").exists());
+    let kept = stage.say(&["worktrees"]);
+    assert!(kept.contains("kept"), "{kept}");
+    let discarded = stage.say(&["worktrees", "--discard"]);
+    assert!(discarded.contains("removed") && discarded.contains("no work trees"), "{discarded}");
+}
+
+#[test]
+fn a_file_that_another_unit_chose_is_refused_and_the_next_try_writes_another() {
+    // Each writes the file of the first, and its own once it is told what was wrong.
+    let stage = Stage::new(
+        "case $prompt in *'belongs to'*) write ;; *) write; mv src/step_$n.py src/shared.py ;; esac\n\
+         done_with Done\n",
+        "",
+    );
+    let ended = stage.run(STEPS);
+    let states: Vec<String> = units(&ended).into_values().map(|(state, _)| state).collect();
+    assert_eq!(states, vec!["succeeded"; states.len()], "{}", ended.said);
+    let branch = stage.branch(ended.report()["run"].as_str().unwrap());
+    assert_eq!(branch.len(), states.len(), "{branch:?}");
+    assert!(out(&stage, "src/shared.py").contains("step_"), "one of them has it");
+}
+
+#[test]
+fn a_process_that_dies_between_merge_and_settlement_has_nobody_asked_again() {
+    let stage = Stage::new("write; done_with \"try of $$\"\n", "");
+    let name = fresh_name("killed");
+    let mut command = stage.command(STEPS, &name, &[]);
+    command.env("SPECWAVE_FAILPOINTS", "unit.after_effect=1");
+    let killed = Running::start(command).end();
+    assert_eq!(killed.code, None, "it was to be killed: {}", killed.said);
+    let ended = Running::start(stage.command(STEPS, &name, &[])).end();
+    let report = ended.expect(3, "partial");
+    let (run, count) = (report["run"].as_str().unwrap(), units(&ended).len());
+    let branch = stage.branch(run);
+    assert_eq!(branch.len(), count, "each unit is merged once: {branch:?}");
+    let logs = stage.say(&["logs", run]);
+    assert_eq!(logs.matches("its work was merged before").count(), 1, "{logs}");
+}
