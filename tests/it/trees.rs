@@ -85,12 +85,12 @@ impl Stage {
     }
 }
 
-/// State and reason of every unit, by the number at the end of its key.
+/// State and evidence of every unit, by the number at the end of its key.
 fn units(ended: &Ended) -> BTreeMap<String, (String, String)> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let unit = |unit: &Value| {
         let number = unit["key"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
-        (number, (text(&unit["state"]), text(&unit["reason"])))
+        let evidence: Vec<&str> = unit["evidence"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+        (number, (unit["state"].as_str().unwrap().to_owned(), evidence.join("; ")))
     };
     ended.report()["units"].as_array().unwrap().iter().map(unit).collect()
 }
@@ -109,7 +109,7 @@ fn work_in_trees_is_merged_and_dependents_start_from_it() {
         "",
     );
     let tried = stage.say(&["agents", "test", "hands"]);
-    assert!(tried.contains("hands delivered src/step_.py") && tried.contains("100 tokens read, 20 written, for 0.25"), "{tried}");
+    assert!(tried.contains("hands delivered src/step_tryout.py") && tried.contains("100 tokens read, 20 written, for 0.250000"), "{tried}");
     let ended = stage.run(STEPS);
     let report = ended.expect(3, "partial");
     let states: Vec<String> = units(&ended).into_values().map(|(state, _)| state).collect();
@@ -147,7 +147,11 @@ fn what_an_agent_does_wrong_is_refused_and_named() {
     check("1", "the agent ended without changing any file");
     check("3", "the agent said nothing for 2 s");
     check("4", "the agent used 900005 tokens, more than the 500000 that one try may use");
-    check("5", "src/link is a symbolic link");
+    // A link that leads out of the tree is not taken, and said not to be.
+    assert_eq!(units["5"].0, "succeeded", "{}", ended.said);
+    let logs = stage.say(&["logs", ended.report()["run"].as_str().unwrap(), "/5"]);
+    assert!(logs.contains("src/link was not taken"), "{logs}");
+    assert!(!stage.folder.path().join("out/src/link").exists());
     // What lies outside of its tree it could not write, and git's own files are never taken.
     let (state, reason) = &units["2"];
     assert!(state == "succeeded" || reason.contains(".git"), "{state}: {reason}");

@@ -20,7 +20,7 @@ use crate::config::GraphServer;
 /// How long a question may take.
 pub(super) const QUERY_DEADLINE: Duration = Duration::from_secs(2);
 /// How long writing how a few units stand may take: nobody waits for it.
-pub(super) const UPDATE_DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const UPDATE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long either may take for the first time that this process sends a statement: the server may have to compile it, 0.2 to 1.3 s on an idle machine.
 pub(super) const COLD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long writing or removing one chunk may take.
