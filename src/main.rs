@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use specwave::cli::Cli;
-use specwave::exec::supervise;
+use specwave::exec;
 use specwave::telemetry;
 
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == supervise::SUBCOMMAND) {
-        std::process::exit(supervise::main());
+    if let Some(code) = std::env::args_os().nth(1).and_then(|argument| exec::hidden(&argument)) {
+        std::process::exit(code);
     }
     let cli = Cli::parse();
     telemetry::install(&cli.logging());

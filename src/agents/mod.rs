@@ -3,6 +3,7 @@
 //!
 //! Called by `runner`. An agent delivers files; it never judges them, stores them, or changes a unit's state.
 
+pub mod agentapi;
 pub mod assignment;
 pub mod command;
 pub mod generator;

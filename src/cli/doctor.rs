@@ -10,7 +10,7 @@ use super::{Failure, Global, output};
 use crate::app;
 use crate::config::Config;
 use crate::embed;
-use crate::exec::sandbox;
+use crate::exec::sandbox::{self, Level};
 use crate::store::cache::{Cache, Info};
 use crate::store::graph::{Graph, GraphError};
 use crate::store::postgres::StoreError;
@@ -208,10 +208,18 @@ async fn embedder(config: &Config) -> (Diagnosis, Option<Generation>) {
     }
 }
 
+/// Less than bubblewrap is well: default containers offer no more. Less than the filter of system calls leaves gaps that agents could use.
 fn confinement() -> Diagnosis {
-    let tier = sandbox::probe();
-    let hint = (!tier.filesystem).then(|| "use a kernel with Landlock (5.13 or newer, not disabled at boot)".to_owned());
-    Diagnosis { what: "sandbox", well: tier.filesystem, mode: format!("landlock {}", tier.landlock_abi), detail: tier.to_string(), hint }
+    let sandbox::Offer { tier, why_not_more } = sandbox::offered();
+    let level = tier.level;
+    let more = why_not_more.as_ref().map(|why| format!("; no more, because {why}")).unwrap_or_default();
+    let detail = format!("{tier}; a command can still {}{more}", level.gaps());
+    let hint = match level {
+        Level::None => Some("use a kernel with Landlock (5.13 or newer, not disabled at boot); agents' commands are refused without it"),
+        Level::Landlock => Some("use a kernel with seccomp; agents whose profile needs it are refused"),
+        Level::Seccomp | Level::Bubblewrap => None,
+    };
+    Diagnosis { what: "sandbox", well: level >= Level::Seccomp, mode: level.to_string(), detail, hint: hint.map(str::to_owned) }
 }
 
 fn python(config: &Config) -> Diagnosis {

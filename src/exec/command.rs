@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Captured, Tier};
+use super::{Captured, Level, Tier};
 
 /// A command, everything it may use and everything it may reach.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,10 +23,12 @@ pub struct Command {
     pub readable: Vec<PathBuf>,
     /// Files and directories it may change.
     pub writable: Vec<PathBuf>,
-    /// What it may reach over TCP.
+    /// What it may reach over the network.
     pub network: Network,
-    /// Whether it may run where the kernel cannot confine it.
+    /// Whether it may run where it cannot be confined.
     pub confinement: Confinement,
+    /// The strongest level of the sandbox that is used, for what cannot live with a stronger one.
+    pub level_max: Level,
     /// How much it may use.
     pub limits: Limits,
     /// A file that it reads as its standard input; none is an empty one. It must be readable to the command.
@@ -46,6 +48,7 @@ impl Command {
             writable: Vec::new(),
             network: Network::None,
             confinement: Confinement::Available,
+            level_max: Level::Bubblewrap,
             limits: Limits::default(),
             input: None,
             supervisor: None,
@@ -69,27 +72,31 @@ impl Command {
     }
 }
 
-/// What a command may reach over TCP. UDP and other protocols are not covered by Landlock; see `sandbox`.
+/// What a command may reach over the network. Where only Landlock is offered, datagrams are not covered; see `sandbox`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Network {
     /// Nothing.
     None,
-    /// It may bind and connect to these TCP ports only. Landlock sees ports, not addresses, so the same ports of other
-    /// hosts are within reach too.
+    /// It may bind and connect to these TCP ports only, and use no other protocol: neither UDP nor, hence, name servers.
+    /// Landlock sees ports, not addresses, so the same ports of other hosts are within reach too.
     Ports(Vec<u16>),
     /// Everything.
     Any,
 }
 
-/// Whether a command may run where the kernel cannot confine it.
+/// Whether a command may run where it cannot be confined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confinement {
-    /// It is refused where the file system cannot be confined: for commands that a model or agent chose.
-    Required,
-    /// It runs with what the kernel offers, and [`Finished::tier`] says what that was: for our own deterministic commands.
+    /// It is refused where less than this level is offered: for commands that a model or agent chose, or whose code it wrote.
+    /// Where no mount namespace hides them, it may not use UNIX sockets either (`socketpair` works).
+    Required(Level),
+    /// It runs with what the machine offers, and [`Finished::tier`] says what that was: for our own deterministic commands.
     Available,
+    /// It is not confined, on somebody's explicit demand, and [`Finished::tier`] says so. Limits, the cleared environment and the
+    /// end of all its processes hold all the same.
+    Off,
 }
 
 /// How much a command may use.
@@ -105,6 +112,8 @@ pub struct Limits {
     pub processes: u64,
     /// Size of each written file, in bytes.
     pub file_size_bytes: u64,
+    /// What it may add to its writable and scratch directories, deleted files that it holds open included (sampled), in bytes.
+    pub disk_bytes: u64,
     /// Open files of each process.
     pub open_files: u64,
     /// Bytes kept of each of stdout and stderr, half from its start and half from its end.
@@ -120,6 +129,7 @@ impl Default for Limits {
             memory_bytes: 4 << 30,
             processes: 256,
             file_size_bytes: 1 << 30,
+            disk_bytes: 4 << 30,
             open_files: 1024,
             output_bytes: 1 << 20,
         }
@@ -170,6 +180,7 @@ pub enum Limit {
     Memory,
     Processes,
     FileSize,
+    Disk,
 }
 
 impl fmt::Display for Limit {
@@ -179,6 +190,7 @@ impl fmt::Display for Limit {
             Self::Memory => "memory",
             Self::Processes => "process",
             Self::FileSize => "file size",
+            Self::Disk => "disk",
         })
     }
 }
@@ -234,12 +246,12 @@ pub enum ExecError {
         /// Why.
         reason: String,
     },
-    /// It must be confined, and the kernel cannot do it.
-    #[error("refused to run {program} without a sandbox: {reason}")]
+    /// It must be confined better than it can be.
+    #[error("refused to run {program}: {reason}")]
     Unconfined {
         /// The program.
         program: String,
-        /// What is missing.
+        /// The level that it needs, the one that it would get, and what is missing.
         reason: String,
     },
     /// The supervising process vanished or stopped answering.
@@ -259,7 +271,9 @@ impl ExecError {
             Self::Empty => "name a program",
             Self::Supervisor { .. } => "the specwave binary must be readable and executable, and processes must be allowed to start",
             Self::Refused { .. } => "check that the program is installed and that the directory exists",
-            Self::Unconfined { .. } => "run on Linux 5.13 or later with Landlock enabled",
+            Self::Unconfined { .. } => {
+                "`specwave doctor` shows what this machine offers: Landlock takes Linux 5.13, bubblewrap must be installed and allowed to make namespaces; --no-sandbox runs commands unconfined"
+            }
             Self::Lost { .. } => "look for the out-of-memory killer in the kernel's log, then run again",
         }
     }

@@ -2,12 +2,16 @@
 //!
 //! Every command runs in its own process group below a supervisor process (the hidden subcommand `__supervise` of this
 //! binary) that holds a socket to specwave: when specwave ends, even by `kill -9`, the supervisor ends the whole group.
-//! The supervisor also applies the limits and the Landlock sandbox. Called by the agents and by the phases that check,
+//! The supervisor also applies the limits and the sandbox. Called by the agents and by the phases that check,
 //! deploy and probe. Nothing here knows specifications, plans or databases; of runs and units only the names that `repository` is told.
 
 pub mod capture;
 pub mod command;
+mod confine;
+mod disk;
+pub mod egress;
 pub mod environment;
+mod launch;
 pub mod output;
 pub mod processes;
 pub mod repository;
@@ -22,11 +26,21 @@ use tokio_util::sync::CancellationToken;
 
 pub use capture::Captured;
 pub use command::{Command, Confinement, ExecError, Exit, Finished, Limit, Limits, Network};
+pub use egress::Egress;
 pub use output::Output;
-pub use sandbox::Tier;
+pub use sandbox::{Level, Tier};
 pub use service::{Printed, Service};
 pub use tree::{Tree, TreeFile};
 pub use workspace::Workspace;
+
+/// The whole life of a process that specwave started of itself, when `argument`, the first one, says that it is one; its exit code.
+pub fn hidden(argument: &std::ffi::OsStr) -> Option<i32> {
+    match argument.to_str()? {
+        supervise::SUBCOMMAND => Some(supervise::main()),
+        confine::SUBCOMMAND => Some(confine::main()),
+        _ => None,
+    }
+}
 
 /// Runs a command to its end: its own exit, a limit, or `cancel`; afterwards none of its processes is left.
 ///

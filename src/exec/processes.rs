@@ -4,11 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+/// Even processes that start others as fast as they can are all stopped after a few passes: what is stopped starts nothing.
+const STOP_PASSES_MAX: usize = 100;
+/// A chain of parents is no longer; it ends at the first process of the machine.
+const DEPTH_MAX: usize = 100_000;
+
 /// The processes that are descendants of one process, and what they use together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Usage {
-    /// How many there are.
-    pub(super) processes: u64,
+    /// Which there are.
+    pub(super) pids: BTreeSet<u32>,
     /// Their resident memory together, in bytes; shared pages count for each.
     pub(super) rss_bytes: u64,
 }
@@ -20,9 +27,48 @@ pub(super) fn children(parent: u32) -> Vec<u32> {
 
 /// What all descendants of `ancestor` use now.
 pub(super) fn usage(ancestor: u32) -> Usage {
-    let descendants = descendants(&parents(), ancestor);
-    let rss_bytes = descendants.iter().filter_map(|pid| rss_bytes(*pid)).sum();
-    Usage { processes: descendants.len() as u64, rss_bytes }
+    let pids = descendants(&parents(), ancestor);
+    let rss_bytes = pids.iter().filter_map(|pid| rss_bytes(*pid)).sum();
+    Usage { pids, rss_bytes }
+}
+
+/// Ends all descendants of `ancestor`, wherever they have put themselves. They are stopped first, or those that are not found yet would
+/// start new ones while the others end. Some may be left: of those that start processes fast, the ones started meanwhile.
+pub(super) fn end_descendants(ancestor: u32) {
+    let mut stopped = BTreeSet::new();
+    for _ in 0..STOP_PASSES_MAX {
+        let found = descendants(&parents(), ancestor);
+        let new: Vec<u32> = found.difference(&stopped).copied().collect();
+        if new.is_empty() {
+            break;
+        }
+        for pid in new {
+            signal_descendant(ancestor, pid, Signal::STOP);
+            stopped.insert(pid);
+        }
+    }
+    for pid in stopped {
+        signal_descendant(ancestor, pid, Signal::KILL);
+    }
+}
+
+/// Looks again once the process is held: an id that was given to somebody else meanwhile gets no signal.
+fn signal_descendant(ancestor: u32, pid: u32, signal: Signal) {
+    let Some(held) = Pid::from_raw(pid.cast_signed()).and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()) else {
+        return;
+    };
+    let mut at = pid;
+    for _ in 0..DEPTH_MAX {
+        match fs::read_to_string(format!("/proc/{at}/stat")).ok().and_then(|stat| parent_of(&stat)) {
+            Some(parent) if parent == ancestor => {
+                // It fails when the process has ended, which is what is wanted.
+                let _ = rustix::process::pidfd_send_signal(&held, signal);
+                return;
+            }
+            Some(parent) => at = parent,
+            None => return,
+        }
+    }
 }
 
 /// How many threads the user has: what the kernel counts against its limit on processes.

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::capture::Capture;
 use super::supervise::{Demand, Order, Report, SUBCOMMAND};
-use super::{Captured, Command, ExecError, Exit, Finished, Tier};
+use super::{Captured, Command, ExecError, Exit, Finished, Level, Tier, sandbox};
 
 /// How long a supervisor may take to start its command.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -29,6 +29,9 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 const REPORT_GRACE: Duration = Duration::from_secs(20);
 /// How long the output may take to end after the last process has.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// Of what the sandbox complained about so much is told.
+const COMPLAINT_CHARS_MAX: usize = 500;
 
 /// A long-running command. Dropping it ends its whole process group, too; [`Service::stop`] does it gently and tells how.
 #[derive(Debug)]
@@ -58,6 +61,10 @@ pub enum Printed {
 /// Starts the supervisor and, through it, the command. What it prints also goes to `listener`, if there is one.
 pub(super) async fn start(command: &Command, listener: Option<mpsc::Sender<Printed>>) -> Result<Service, ExecError> {
     let program = command.argv.first().ok_or(ExecError::Empty)?.clone();
+    let unconfined = |reason: String| ExecError::Unconfined { program: program.clone(), reason };
+    let offer =
+        tokio::task::spawn_blocking(sandbox::offered).await.map_err(|error| unconfined(format!("trying the sandbox failed: {error}")))?;
+    let level = sandbox::choose(command, offer).map_err(unconfined)?;
     let path = command.supervisor.clone().unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
     let started = Instant::now();
     let (mut supervisor, ours) = spawn_supervisor(&path).map_err(|source| ExecError::Supervisor { path, source })?;
@@ -71,13 +78,19 @@ pub(super) async fn start(command: &Command, listener: Option<mpsc::Sender<Print
     }
     let (read, mut demands) = ours.into_split();
     let mut reports = BufReader::new(read).lines();
-    let first = timeout(START_MAX, exchange_order(command, &mut demands, &mut reports)).await;
+    let first = timeout(START_MAX, exchange_order(command, level, &mut demands, &mut reports)).await;
     let lost = |reason: String| ExecError::Lost { program: program.clone(), reason };
     match first.map_err(|_| lost("it did not start in time".to_owned()))?.map_err(|error| lost(error.to_string()))? {
         Report::Started { pid, tier } => {
             Ok(Service { command: command.clone(), started, pid, tier, reports, demands, supervisor, stdout, stderr, readers })
         }
-        Report::Refused { reason } => Err(ExecError::Refused { program, dir: command.dir.clone(), reason }),
+        Report::Refused { reason } => {
+            // What bubblewrap complains about is on stderr.
+            let _ = timeout(DRAIN_MAX, async { while readers.join_next().await.is_some() {} }).await;
+            let said = super::capture::shorten(snapshot(&stderr).text().trim(), COMPLAINT_CHARS_MAX);
+            let reason = if said.is_empty() { reason } else { format!("{reason}: {said}") };
+            Err(ExecError::Refused { program, dir: command.dir.clone(), reason })
+        }
         Report::Unconfined { reason } => Err(ExecError::Unconfined { program, reason }),
         Report::Ended { .. } => Err(lost("it ended before it started".to_owned())),
     }
@@ -94,10 +107,11 @@ fn spawn_supervisor(path: &PathBuf) -> io::Result<(Child, UnixStream)> {
 
 async fn exchange_order(
     command: &Command,
+    level: Level,
     demands: &mut OwnedWriteHalf,
     reports: &mut Lines<BufReader<OwnedReadHalf>>,
 ) -> io::Result<Report> {
-    let order = Order { command: command.clone(), scratch_parent: std::env::temp_dir() };
+    let order = Order { command: command.clone(), scratch_parent: std::env::temp_dir(), level };
     let mut line = serde_json::to_vec(&order)?;
     line.push(b'\n');
     demands.write_all(&line).await?;
@@ -185,6 +199,10 @@ impl Service {
     async fn finish(mut self, report: io::Result<Report>, cancelled: Option<Exit>) -> Result<Finished, ExecError> {
         let (exit, stopped, peak_rss_bytes) = match report {
             Ok(Report::Ended { exit, stopped, peak_rss_bytes }) => (exit, stopped, peak_rss_bytes),
+            Ok(Report::Refused { reason }) => {
+                let program = self.command.argv.first().cloned().unwrap_or_default();
+                return Err(ExecError::Refused { program, dir: self.command.dir.clone(), reason });
+            }
             Ok(_) => return Err(self.lost("it spoke out of turn")),
             Err(error) => return Err(self.lost(&error.to_string())),
         };

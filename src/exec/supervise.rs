@@ -1,29 +1,32 @@
 //! The supervisor: a process between specwave and one command, which outlives specwave just long enough to end it.
 //!
 //! It gets its order and learns of specwave's end over a socket on standard input, leads a session of its own, adopts
-//! orphans (`PR_SET_CHILD_SUBREAPER`), applies the limits to itself and the sandbox to the thread that starts the command,
+//! orphans (`PR_SET_CHILD_SUBREAPER`), applies the limits to itself and the sandbox to what starts the command (`launch`),
 //! and reports how the command ended once none of its processes is left. It never interprets what the command prints:
 //! stdout and stderr are inherited, so they reach specwave directly. Being outside the sandbox, it cannot be killed by
 //! the command where Landlock confines signals.
 
+use std::future::{self, Future};
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{self, Stdio};
-use std::thread;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process;
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::sandbox::{self, Tier};
-use super::{Command, Confinement, Exit, Limit, Limits, processes};
+use super::disk::Disk;
+use super::launch::{Launched, late_refusal, launch};
+use super::sandbox::{Level, Tier};
+use super::{Command, Exit, Limit, Limits, processes};
 
 /// The hidden subcommand that leads here.
 pub const SUBCOMMAND: &str = "__supervise";
@@ -32,8 +35,8 @@ pub const SUBCOMMAND: &str = "__supervise";
 const SAMPLE_EVERY: Duration = Duration::from_millis(250);
 /// How long the leftovers of a command may take to die after SIGKILL.
 const SWEEP_MAX: Duration = Duration::from_secs(10);
-/// A `PATH` for commands that bring none.
-const SAFE_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// How many processes bubblewrap itself consists of: one outside, one that reaps inside.
+const BUBBLEWRAP_PROCESSES: u64 = 2;
 
 /// The first line that specwave sends.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,6 +45,8 @@ pub(super) struct Order {
     pub(super) command: Command,
     /// Where to make the scratch directory.
     pub(super) scratch_parent: PathBuf,
+    /// The level of the sandbox, which is offered.
+    pub(super) level: Level,
 }
 
 /// Every later line.
@@ -69,7 +74,13 @@ pub(super) enum Report {
 /// The whole life of a supervisor process: what `main` calls for [`SUBCOMMAND`]. Returns the process's exit code.
 pub fn main() -> i32 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.and_then(|runtime| runtime.block_on(supervise())) {
+    let ended = runtime.and_then(|runtime| {
+        let ended = runtime.block_on(supervise());
+        // A look at the disk may still be under way, in which nobody is interested any more.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
         Ok(()) => 0,
         Err(error) => {
             // specwave is gone or never was there, so there is nobody else to tell.
@@ -88,26 +99,43 @@ async fn supervise() -> io::Result<()> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let signals = Signals::listen()?;
     let scratch = tempfile::Builder::new().prefix("specwave-").tempdir_in(&order.scratch_parent)?;
-    let (pid, tier) = match launch(order.command.clone(), scratch.path().to_owned()) {
-        Ok(started) => started,
+    let roots = order.command.writable.iter().cloned().chain([scratch.path().to_owned()]).collect();
+    let limits = order.command.limits;
+    let disk = spawn_blocking(move || Disk::new(roots, limits.disk_bytes)).await?;
+    let Launched { pid, tier, late } = match launch(order.command, scratch.path().to_owned(), order.level) {
+        Ok(launched) => launched,
         Err(refusal) => return send(&mut reports, &refusal).await,
     };
     send(&mut reports, &Report::Started { pid: pid.as_raw_nonzero().get().cast_unsigned(), tier }).await?;
-    let mut watch = Watch {
-        leader: Some(pid),
-        status: None,
-        verdict: None,
-        stopped: false,
-        peak_rss_bytes: None,
-        signals,
-        limits: order.command.limits,
-    };
-    watch.until_end(&mut orders).await;
+    let namespaced = late.is_some();
+    let mut watch =
+        Watch { leader: Some(pid), status: None, verdict: None, stopped: false, peak_rss_bytes: None, signals, limits, namespaced };
+    watch.until_end(&mut orders, filled(disk)).await;
     drop(scratch);
-    let report = Report::Ended { exit: watch.exit(), stopped: watch.stopped, peak_rss_bytes: watch.peak_rss_bytes };
+    let report = match late.and_then(late_refusal) {
+        Some(reason) => Report::Refused { reason },
+        None => Report::Ended { exit: watch.exit(), stopped: watch.stopped, peak_rss_bytes: watch.peak_rss_bytes },
+    };
     // Nobody listens when specwave is gone: everything is ended then, which is all that matters.
     let _ = send(&mut reports, &report).await;
     Ok(())
+}
+
+/// Ends when the command has taken more of the disk than it may.
+async fn filled(mut disk: Disk) {
+    loop {
+        tokio::time::sleep(SAMPLE_EVERY).await;
+        let looked = spawn_blocking(move || {
+            let exceeded = disk.exceeded(&processes::usage(process::id()).pids);
+            (disk, exceeded)
+        });
+        match looked.await {
+            Ok((looked, false)) => disk = looked,
+            Ok((_, true)) => return,
+            // The thread died: there is nothing left to look with, and the other limits hold.
+            Err(_) => return future::pending().await,
+        }
+    }
 }
 
 fn socket() -> io::Result<(Lines<BufReader<OwnedReadHalf>>, OwnedWriteHalf)> {
@@ -121,61 +149,6 @@ async fn send(reports: &mut OwnedWriteHalf, report: &Report) -> io::Result<()> {
     let mut line = serde_json::to_vec(report)?;
     line.push(b'\n');
     reports.write_all(&line).await
-}
-
-/// Starts the command from a thread that confines itself first, so that this process stays free to end it.
-fn launch(command: Command, scratch: PathBuf) -> Result<(Pid, Tier), Report> {
-    limit_self(&command.limits).map_err(|error| Report::Refused { reason: format!("cannot set its limits: {error}") })?;
-    let launcher = thread::spawn(move || {
-        let tier = sandbox::confine_thread(&command, &scratch).map_err(|reason| Report::Refused { reason })?;
-        if command.confinement == Confinement::Required && !tier.filesystem {
-            return Err(Report::Unconfined { reason: tier.to_string() });
-        }
-        let child = spawn(&command, &scratch).map_err(|error| Report::Refused { reason: error.to_string() })?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        pid.map(|pid| (pid, tier)).ok_or_else(|| Report::Refused { reason: "it got no process id".to_owned() })
-    });
-    launcher.join().unwrap_or_else(|_| Err(Report::Refused { reason: "the launching thread died".to_owned() }))
-}
-
-fn spawn(command: &Command, scratch: &Path) -> io::Result<process::Child> {
-    let (home, temporary) = (scratch.join("home"), scratch.join("tmp"));
-    std::fs::create_dir_all(&home)?;
-    std::fs::create_dir_all(&temporary)?;
-    let (program, arguments) = command.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    // This thread is confined already: what the command may not read it cannot be given either.
-    let input = command.input.as_ref().map_or_else(|| Ok(Stdio::null()), |path| std::fs::File::open(path).map(Stdio::from))?;
-    let mut child = process::Command::new(program);
-    child.args(arguments).current_dir(&command.dir).env_clear();
-    child.env("PATH", SAFE_PATH).env("LANG", "C.UTF-8").env("HOME", home).env("TMPDIR", temporary).envs(&command.env);
-    child.stdin(input).process_group(0).spawn()
-}
-
-/// Children inherit these; the supervisor itself needs next to nothing.
-fn limit_self(limits: &Limits) -> io::Result<()> {
-    set_limit(Resource::Core, 0)?;
-    // SIGXCPU at the soft limit names the reason; SIGKILL follows at the hard one.
-    set_limit_between(Resource::Cpu, limits.cpu_secs, limits.cpu_secs + 2)?;
-    set_limit(Resource::Fsize, limits.file_size_bytes)?;
-    set_limit(Resource::Nofile, limits.open_files)?;
-    // Private writable memory: unlike the address space it does not count what runtimes merely reserve.
-    set_limit(Resource::Data, limits.memory_bytes)?;
-    let uid = rustix::process::getuid();
-    if !uid.is_root() {
-        // The kernel counts all threads of the user, wherever they come from, and does not count root's at all.
-        set_limit(Resource::Nproc, processes::threads_of(uid.as_raw()) + limits.processes)?;
-    }
-    Ok(())
-}
-
-/// Lowers a limit; one that is already lower stays.
-fn set_limit(resource: Resource, value: u64) -> io::Result<()> {
-    set_limit_between(resource, value, value)
-}
-
-fn set_limit_between(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
-    let now = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
-    Ok(rustix::process::setrlimit(resource, Rlimit { current: Some(soft.min(now)), maximum: Some(hard.min(now)) })?)
 }
 
 struct Signals {
@@ -208,10 +181,13 @@ struct Watch {
     peak_rss_bytes: Option<u64>,
     signals: Signals,
     limits: Limits,
+    /// True when the leader is bubblewrap and the command runs in namespaces below it.
+    namespaced: bool,
 }
 
 impl Watch {
-    async fn until_end(&mut self, orders: &mut Lines<BufReader<OwnedReadHalf>>) {
+    async fn until_end(&mut self, orders: &mut Lines<BufReader<OwnedReadHalf>>, filled: impl Future<Output = ()>) {
+        let mut filled = pin!(filled);
         let deadline = Instant::now() + self.limits.wall;
         let mut sample = interval(SAMPLE_EVERY);
         sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -232,6 +208,7 @@ impl Watch {
                 _ = self.signals.hang_up.recv() => self.stopped = true,
                 () = sleep_until(deadline) => self.verdict = Some(Exit::TimedOut),
                 _ = sample.tick() => self.sample(),
+                () = &mut filled => self.verdict = Some(Exit::Limit(Limit::Disk)),
             }
         }
         self.end_leader(grace, orders).await;
@@ -243,7 +220,7 @@ impl Watch {
         self.peak_rss_bytes = self.peak_rss_bytes.max(Some(usage.rss_bytes));
         if usage.rss_bytes > self.limits.memory_bytes {
             self.verdict = Some(Exit::Limit(Limit::Memory));
-        } else if usage.processes > self.limits.processes {
+        } else if usage.pids.len() as u64 > self.limits.processes + if self.namespaced { BUBBLEWRAP_PROCESSES } else { 0 } {
             self.verdict = Some(Exit::Limit(Limit::Processes));
         }
     }
@@ -261,7 +238,7 @@ impl Watch {
     /// SIGTERM to the group and `grace` to obey, then SIGKILL. The group's id cannot be taken by others before its leader is reaped.
     async fn end_leader(&mut self, grace: Duration, orders: &mut Lines<BufReader<OwnedReadHalf>>) {
         if let (Some(leader), false) = (self.leader, grace.is_zero()) {
-            let _ = rustix::process::kill_process_group(leader, Signal::TERM);
+            let _ = rustix::process::kill_process_group(self.group(leader), Signal::TERM);
             let deadline = Instant::now() + grace;
             while self.leader.is_some() {
                 tokio::select! {
@@ -277,19 +254,22 @@ impl Watch {
         }
     }
 
-    /// Ends what is left, wherever it has put itself: the children of a killed process become ours, so killing our direct
-    /// children until there are none ends them all. A child's id is not reused before it is reaped here.
+    /// The group that the command is in. Inside bubblewrap that is its reaper's, which is the only child of the leader and ignores
+    /// SIGTERM, being the first process of its namespace.
+    fn group(&self, leader: Pid) -> Pid {
+        let inner = if self.namespaced { processes::children(leader.as_raw_nonzero().get().cast_unsigned()) } else { Vec::new() };
+        inner.first().and_then(|pid| Pid::from_raw(pid.cast_signed())).unwrap_or(leader)
+    }
+
+    /// Ends what is left, wherever it has put itself: the children of an ended process become ours, so all stay descendants.
     async fn sweep(&mut self) {
         let deadline = Instant::now() + SWEEP_MAX;
         loop {
             self.reap();
-            let left = processes::children(process::id());
-            if left.is_empty() || Instant::now() >= deadline {
+            if processes::children(process::id()).is_empty() || Instant::now() >= deadline {
                 return;
             }
-            for pid in left.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
-                let _ = rustix::process::kill_process(pid, Signal::KILL);
-            }
+            processes::end_descendants(process::id());
             // A child may end without a further signal to wait for, hence the bound.
             let _ = tokio::time::timeout(Duration::from_millis(20), self.signals.child.recv()).await;
         }
@@ -298,11 +278,17 @@ impl Watch {
     fn exit(&self) -> Exit {
         const SIGXCPU: i32 = 24;
         const SIGXFSZ: i32 = 25;
+        // bubblewrap passes a death by a signal on the way shells do.
+        const SIGNALS: std::ops::RangeInclusive<i32> = 129..=192;
         let own = self.status.map(|status| match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) if self.namespaced && SIGNALS.contains(&code) => Exit::Signal(code - 128),
             (Some(code), _) => Exit::Code(code),
-            (None, Some(SIGXCPU)) => Exit::Limit(Limit::CpuTime),
-            (None, Some(SIGXFSZ)) => Exit::Limit(Limit::FileSize),
             (None, signal) => Exit::Signal(signal.unwrap_or(0)),
+        });
+        let own = own.map(|exit| match exit {
+            Exit::Signal(SIGXCPU) => Exit::Limit(Limit::CpuTime),
+            Exit::Signal(SIGXFSZ) => Exit::Limit(Limit::FileSize),
+            exit => exit,
         });
         self.verdict.or(own).unwrap_or(Exit::Signal(9))
     }

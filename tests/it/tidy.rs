@@ -47,7 +47,7 @@ const OWNED: &[(&[&str], &[&str])] = &[
     (&["embed"], &["fastembed::"]),
     (&["generate", "agents"], &["minijinja::"]),
     (&["agents"], &["genai::"]),
-    (&["exec"], &["landlock::"]),
+    (&["exec"], &["landlock::", "seccompiler::", "libc::"]),
 ];
 
 /// Words that no file contains, put together here so that this one does not either.
