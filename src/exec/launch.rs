@@ -102,9 +102,9 @@ fn converse(words: &mut BufReader<UnixStream>, order: &[u8]) -> io::Result<Word>
 }
 
 /// Why the command did not begin after all, once it has ended.
-pub(super) fn late_refusal(mut words: BufReader<UnixStream>) -> Option<String> {
+pub(super) fn late_refusal(words: &mut BufReader<UnixStream>) -> Option<String> {
     words.get_ref().set_nonblocking(true).ok()?;
-    match next_word(&mut words).ok()? {
+    match next_word(words).ok()? {
         Word::Refused { reason } => Some(reason),
         Word::Confined { .. } => None,
     }

@@ -102,7 +102,7 @@ async fn supervise() -> io::Result<()> {
     let roots = order.command.writable.iter().cloned().chain([scratch.path().to_owned()]).collect();
     let limits = order.command.limits;
     let disk = spawn_blocking(move || Disk::new(roots, limits.disk_bytes)).await?;
-    let Launched { pid, tier, late } = match launch(order.command, scratch.path().to_owned(), order.level) {
+    let Launched { pid, tier, mut late } = match launch(order.command, scratch.path().to_owned(), order.level) {
         Ok(launched) => launched,
         Err(refusal) => return send(&mut reports, &refusal).await,
     };
@@ -112,7 +112,7 @@ async fn supervise() -> io::Result<()> {
         Watch { leader: Some(pid), status: None, verdict: None, stopped: false, peak_rss_bytes: None, signals, limits, namespaced };
     watch.until_end(&mut orders, filled(disk)).await;
     drop(scratch);
-    let report = match late.and_then(late_refusal) {
+    let report = match late.as_mut().and_then(late_refusal) {
         Some(reason) => Report::Refused { reason },
         None => Report::Ended { exit: watch.exit(), stopped: watch.stopped, peak_rss_bytes: watch.peak_rss_bytes },
     };

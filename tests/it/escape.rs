@@ -16,48 +16,48 @@ use tokio_util::sync::CancellationToken;
 /// Where an attempt fails. From a level on, or at none, and what must be seen below it.
 enum Refused {
     /// From this level on; it succeeds below.
-    From(Level),
+    Since(Level),
     /// From this level on; whether it succeeds below depends on the kernel's version and settings or on who runs the tests.
-    SurelyFrom(Level),
+    SurelySince(Level),
 }
 
-use Refused::{From, SurelyFrom};
+use Refused::{Since, SurelySince};
 
 const ATTEMPTS: [(&str, Refused); 34] = [
-    ("read_secret", From(Level::Landlock)),
-    ("read_by_symbolic_link", From(Level::Landlock)),
-    ("read_by_hard_link", From(Level::Landlock)),
-    ("read_by_own_root", From(Level::Landlock)),
-    ("read_by_other_root", From(Level::Landlock)),
-    ("write_outside", From(Level::Landlock)),
-    ("remove_outside", From(Level::Landlock)),
-    ("inherit_descriptors", SurelyFrom(Level::None)),
-    ("read_environment", From(Level::Landlock)),
-    ("read_memory_file", SurelyFrom(Level::Landlock)),
-    ("signal_host", From(Level::Landlock)),
-    ("signal_parent", From(Level::Landlock)),
-    ("trace_host", SurelyFrom(Level::Landlock)),
-    ("connect_tcp", From(Level::Landlock)),
-    ("connect_tcp_fast", SurelyFrom(Level::Seccomp)),
-    ("connect_mptcp", SurelyFrom(Level::Seccomp)),
-    ("send_udp", From(Level::Seccomp)),
-    ("connect_unix_path", SurelyFrom(Level::Seccomp)),
-    ("connect_unix_abstract", From(Level::Landlock)),
-    ("open_netlink", SurelyFrom(Level::Seccomp)),
-    ("open_packets", SurelyFrom(Level::Landlock)),
-    ("io_uring", SurelyFrom(Level::Seccomp)),
-    ("trace_self", SurelyFrom(Level::Seccomp)),
-    ("read_own_memory", From(Level::Seccomp)),
-    ("unshare", SurelyFrom(Level::Seccomp)),
-    ("clone_namespace", SurelyFrom(Level::Seccomp)),
-    ("clone3", SurelyFrom(Level::Seccomp)),
-    ("mount", SurelyFrom(Level::Landlock)),
-    ("fsopen", SurelyFrom(Level::Landlock)),
-    ("chroot", SurelyFrom(Level::Landlock)),
-    ("bpf", SurelyFrom(Level::Seccomp)),
-    ("keyctl", SurelyFrom(Level::Seccomp)),
-    ("perf_event_open", SurelyFrom(Level::Seccomp)),
-    ("userfaultfd", SurelyFrom(Level::Seccomp)),
+    ("read_secret", Since(Level::Landlock)),
+    ("read_by_symbolic_link", Since(Level::Landlock)),
+    ("read_by_hard_link", Since(Level::Landlock)),
+    ("read_by_own_root", Since(Level::Landlock)),
+    ("read_by_other_root", Since(Level::Landlock)),
+    ("write_outside", Since(Level::Landlock)),
+    ("remove_outside", Since(Level::Landlock)),
+    ("inherit_descriptors", SurelySince(Level::None)),
+    ("read_environment", Since(Level::Landlock)),
+    ("read_memory_file", SurelySince(Level::Landlock)),
+    ("signal_host", Since(Level::Landlock)),
+    ("signal_parent", Since(Level::Landlock)),
+    ("trace_host", SurelySince(Level::Landlock)),
+    ("connect_tcp", Since(Level::Landlock)),
+    ("connect_tcp_fast", SurelySince(Level::Seccomp)),
+    ("connect_mptcp", SurelySince(Level::Seccomp)),
+    ("send_udp", Since(Level::Seccomp)),
+    ("connect_unix_path", SurelySince(Level::Seccomp)),
+    ("connect_unix_abstract", Since(Level::Landlock)),
+    ("open_netlink", SurelySince(Level::Seccomp)),
+    ("open_packets", SurelySince(Level::Landlock)),
+    ("io_uring", SurelySince(Level::Seccomp)),
+    ("trace_self", SurelySince(Level::Seccomp)),
+    ("read_own_memory", Since(Level::Seccomp)),
+    ("unshare", SurelySince(Level::Seccomp)),
+    ("clone_namespace", SurelySince(Level::Seccomp)),
+    ("clone3", SurelySince(Level::Seccomp)),
+    ("mount", SurelySince(Level::Landlock)),
+    ("fsopen", SurelySince(Level::Landlock)),
+    ("chroot", SurelySince(Level::Landlock)),
+    ("bpf", SurelySince(Level::Seccomp)),
+    ("keyctl", SurelySince(Level::Seccomp)),
+    ("perf_event_open", SurelySince(Level::Seccomp)),
+    ("userfaultfd", SurelySince(Level::Seccomp)),
 ];
 
 /// A command that needs a level and gets no more; at no level it is not confined.
@@ -120,7 +120,7 @@ impl Outside {
         let (secret, path) = (format!("{outside}/secret"), format!("{outside}/socket"));
         let (name, host) = (Self::name(self.dir.path()), std::process::id().to_string());
         let script = include_str!("escape.py");
-        let argv = ["/usr/bin/python3", "-c", script, &secret, outside, &host, &tcp, &udp, &path, &name];
+        let argv = ["/usr/bin/python3", "-c", script, level.as_str(), &secret, outside, &host, &tcp, &udp, &path, &name];
         let finished = run(&command(level, dir.path(), &argv)).await;
         assert_eq!((finished.exit, finished.tier.level), (Exit::Code(0), level), "{}", finished.output(2_000));
         let text = finished.stdout.text();
@@ -144,11 +144,11 @@ async fn no_attempt_gets_farther_than_its_level_lets_it() {
             };
             let done = done[*name];
             match refused {
-                From(from) if level < *from => assert!(done, "{name} fails at {level} already, so it shows nothing"),
-                From(from) | SurelyFrom(from) if level >= *from && (abi >= needs || level >= Level::Seccomp && needs == 4) => {
+                Since(from) if level < *from => assert!(done, "{name} fails at {level} already, so it shows nothing"),
+                Since(from) | SurelySince(from) if level >= *from && (abi >= needs || level >= Level::Seccomp && needs == 4) => {
                     assert!(!done, "{name} succeeds at {level}");
                 }
-                From(_) | SurelyFrom(_) => {}
+                Since(_) | SurelySince(_) => {}
             }
         }
         assert_eq!(fs::read_to_string(outside.dir.path().join("secret")).unwrap(), "s3cret");

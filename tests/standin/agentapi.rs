@@ -148,30 +148,30 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn send(&self, text: String) {
+    fn send(&self, text: &str) {
         let doubled = self.inner().faults.doubled;
         for _ in 0..=usize::from(doubled) {
             // Without a stream nobody hears it, as in life.
-            let _ = self.pieces.send(Piece::Text(text.clone()));
+            let _ = self.pieces.send(Piece::Text(text.to_owned()));
         }
     }
 
     fn set_status(&self, status: &'static str) {
         self.inner().status = status;
-        self.send(status_event(status));
+        self.send(&status_event(status));
     }
 
     fn say(&self, role: &'static str, text: &str, new: bool) {
         let event = {
             let mut inner = self.inner();
-            let next = inner.messages.len() as i64;
+            let next = i64::try_from(inner.messages.len()).expect("there are few");
             match inner.messages.last_mut().filter(|_| !new) {
                 Some(last) => text.clone_into(&mut last.2),
                 None => inner.messages.push((next, role, text.to_owned())),
             }
             inner.messages.last().map(message_event).expect("there is one now")
         };
-        self.send(event);
+        self.send(&event);
     }
 
     fn act(self: &Arc<Self>, steps: Vec<Step>) {
@@ -192,7 +192,7 @@ impl Shared {
                     let _ = keys.wait_for(|typed| typed == expected).await;
                 }
                 Step::Fault(level, text) => {
-                    self.send(format!("event: agent_error\ndata: {}\n\n", json!({"message": text, "level": level, "time": "t"})));
+                    self.send(&format!("event: agent_error\ndata: {}\n\n", json!({"message": text, "level": level, "time": "t"})));
                 }
                 Step::Cut => {
                     let _ = self.pieces.send(Piece::Cut);

@@ -99,15 +99,14 @@ impl<'a> Session<'a> {
 
     /// Uploads the files; the prompt with their places.
     async fn hand_over(&mut self, task: &AgentApiTask) -> Result<String, Cause> {
-        let mut prompt = task.prompt.clone();
-        for (at, (name, content)) in task.uploads.iter().enumerate() {
-            let place = self.api.upload(name, content.clone()).await?;
-            if at == 0 {
-                prompt.push_str("\n\nFiles that were handed over:");
-            }
-            prompt.push_str(&format!("\n- {place}"));
+        let mut places = Vec::new();
+        for (name, content) in &task.uploads {
+            places.push(self.api.upload(name, content.clone()).await?);
         }
-        Ok(prompt)
+        if places.is_empty() {
+            return Ok(task.prompt.clone());
+        }
+        Ok(format!("{}\n\nFiles that were handed over:\n- {}", task.prompt, places.join("\n- ")))
     }
 
     /// Sends the prompt until the agent has it. While a message is sent the server answers nobody, so nothing is concluded meanwhile.

@@ -216,7 +216,7 @@ impl Proxy {
             hosts.spawn(async move { drop(connection.await) });
         }
         let authority = request.uri().authority().map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default().to_owned());
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).parse().unwrap_or_default();
+        let path = request.uri().path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string).parse().unwrap_or_default();
         *request.uri_mut() = path;
         clean(request.headers_mut());
         // The host that was judged, whatever the request said beside it.

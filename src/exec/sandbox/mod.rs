@@ -59,7 +59,7 @@ impl Level {
         match self {
             Self::None => "everything that its user can",
             Self::Landlock => {
-                "send UDP and other datagrams, connect to UNIX sockets in the file system, reach allowed TCP ports of every host, use io_uring, see processes and the metadata of every file"
+                "send UDP and other datagrams, reach TCP ports by MPTCP and Fast Open, connect to UNIX sockets in the file system, reach allowed TCP ports of every host, use io_uring, see processes and the metadata of every file"
             }
             Self::Seccomp => "reach allowed TCP ports of every host, see processes and the metadata of every file",
             Self::Bubblewrap => "reach allowed TCP ports of every host",

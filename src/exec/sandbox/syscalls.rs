@@ -197,15 +197,19 @@ fn compile(rules: Rules, errno: libc::c_int) -> Result<BpfProgram, seccompiler::
 /// On x86-64 kernels with the x32 interface every call has a second number, which the compiler of filters does not know.
 fn foreign_numbers() -> Option<BpfProgram> {
     const X32_BIT: u32 = 0x4000_0000;
-    const RETURN_ABSENT: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
+    /// BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JGE | BPF_K, BPF_RET | BPF_K.
+    const LOAD: u16 = 0x20;
+    const JUMP_FROM: u16 = 0x35;
+    const RETURN: u16 = 0x06;
+    const ABSENT: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
     let statement = |code, k| seccompiler::sock_filter { code, jt: 0, jf: 0, k };
     cfg!(target_arch = "x86_64").then(|| {
         vec![
             // The number of the call is the first word of what a filter sees.
-            statement((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0),
-            seccompiler::sock_filter { code: (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16, jt: 0, jf: 1, k: X32_BIT },
-            statement((libc::BPF_RET | libc::BPF_K) as u16, RETURN_ABSENT),
-            statement((libc::BPF_RET | libc::BPF_K) as u16, libc::SECCOMP_RET_ALLOW),
+            statement(LOAD, 0),
+            seccompiler::sock_filter { code: JUMP_FROM, jt: 0, jf: 1, k: X32_BIT },
+            statement(RETURN, ABSENT),
+            statement(RETURN, libc::SECCOMP_RET_ALLOW),
         ]
     })
 }
