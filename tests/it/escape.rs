@@ -164,14 +164,17 @@ fn marked(marker: &str) -> Vec<String> {
     lines.filter(|line| line.contains(marker) && !line.contains("__supervise")).collect()
 }
 
+/// So many and no more: without a limit in the kernel, which root's processes do not have, an endless bomb outruns the samples and takes
+/// the machine with it.
 #[tokio::test]
-async fn a_fork_bomb_ends_and_leaves_nothing() {
+async fn too_many_processes_are_ended_and_none_is_left() {
     for level in levels() {
         let dir = TempDir::new().unwrap();
         let marker = format!("marker-{}", Outside::name(dir.path()));
-        let mut bomb = command(level, dir.path(), &["bash", "-c", "bomb() { bomb | bomb & }; bomb; sleep 30", &marker]);
-        bomb.limits.processes = 64;
-        let finished = run(&bomb).await;
+        let script = r#"n=0; while [ $n -lt 150 ]; do n=$((n+1)); sh -c 'sleep 30; :' "$0" & done; wait"#;
+        let mut many = command(level, dir.path(), &["sh", "-c", script, &marker]);
+        many.limits.processes = 64;
+        let finished = run(&many).await;
         assert_eq!(finished.exit, Exit::Limit(Limit::Processes), "{level}: {}", finished.output(500));
         assert_eq!(marked(&marker), Vec::<String>::new(), "{level}");
     }
