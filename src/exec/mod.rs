@@ -33,13 +33,20 @@ pub use service::{Printed, Service};
 pub use tree::{Tree, TreeFile};
 pub use workspace::Workspace;
 
+/// The lowest descriptor that is neither standard input nor output nor errors.
+const DESCRIPTOR_FIRST: i32 = 3;
+
 /// The whole life of a process that specwave started of itself, when `argument`, the first one, says that it is one; its exit code.
+/// To be called before anything else: no command inherits a descriptor that is open by then.
 pub fn hidden(argument: &std::ffi::OsStr) -> Option<i32> {
-    match argument.to_str()? {
-        supervise::SUBCOMMAND => Some(supervise::main()),
-        confine::SUBCOMMAND => Some(confine::main()),
-        _ => None,
-    }
+    let life: fn() -> i32 = match argument.to_str()? {
+        supervise::SUBCOMMAND => supervise::main,
+        confine::SUBCOMMAND => confine::main,
+        _ => return None,
+    };
+    // The standard library opens everything so that it closes by itself; a library in C, or whoever started specwave, may have not.
+    close_fds::set_fds_cloexec(DESCRIPTOR_FIRST, &[]);
+    Some(life())
 }
 
 /// Runs a command to its end: its own exit, a limit, or `cancel`; afterwards none of its processes is left.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
@@ -154,6 +155,25 @@ async fn no_attempt_gets_farther_than_its_level_lets_it() {
         assert_eq!(fs::read_to_string(outside.dir.path().join("secret")).unwrap(), "s3cret");
         assert_eq!(outside.dir.path().join("written").exists(), level == Level::None);
         let _ = fs::remove_file(outside.dir.path().join("written"));
+    }
+}
+
+/// A library may open a file so that every process inherits it. Reading from such a descriptor asks nobody for permission.
+#[tokio::test]
+async fn a_descriptor_that_is_left_open_for_all_reaches_no_command() {
+    let outside = TempDir::new().unwrap();
+    fs::write(outside.path().join("secret"), "s3cret").unwrap();
+    let file = fs::File::open(outside.path().join("secret")).unwrap();
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+    let reading = format!("import os; print(os.pread({}, 100, 0).decode())", file.as_raw_fd());
+    let argv = ["/usr/bin/python3", "-c", &reading];
+    let usual = std::process::Command::new(argv[0]).args(&argv[1..]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&usual.stdout), "s3cret\n", "it is open for all");
+    for level in [Level::None].into_iter().chain(levels()) {
+        let dir = TempDir::new().unwrap();
+        let finished = run(&command(level, dir.path(), &argv)).await;
+        assert_eq!((finished.exit, finished.stdout.text()), (Exit::Code(1), String::new()), "{level}");
+        assert!(finished.stderr.text().contains("Bad file descriptor"), "{level}: {}", finished.output(500));
     }
 }
 

@@ -47,7 +47,7 @@ const OWNED: &[(&[&str], &[&str])] = &[
     (&["embed"], &["fastembed::"]),
     (&["generate", "agents"], &["minijinja::"]),
     (&["agents"], &["genai::"]),
-    (&["exec"], &["landlock::", "seccompiler::", "libc::"]),
+    (&["exec"], &["landlock::", "seccompiler::", "libc::", "close_fds::"]),
 ];
 
 /// Words that no file contains, put together here so that this one does not either.

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{FILES_PER_COMMAND, Tools, answer, command};
-use crate::exec::Confinement;
+use crate::exec::{Confinement, Level};
 use crate::skills::language::{Language, SCRIPTS};
 
 /// What formatters and fixers did.
@@ -80,7 +80,7 @@ async fn mend(
         let argv = [program.clone()].into_iter().chain(options).chain(files.iter().map(|file| (*file).clone()));
         let mut command = command(argv, root, tools);
         command.writable.push(root.to_owned());
-        command.confinement = Confinement::Required;
+        command.confinement = Confinement::Required(Level::Seccomp);
         answer(&command, &[0], cancel).await?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{Found, Tools, answer, command, relative};
-use crate::exec::Confinement;
+use crate::exec::{Confinement, Level};
 use crate::skills::verdict::Problem;
 
 #[derive(Deserialize)]
@@ -46,7 +46,7 @@ pub(super) async fn run(root: &Path, tools: &Tools, cancel: &CancellationToken) 
     let mut command = command([cargo.to_string_lossy().into_owned()].into_iter().chain(options), root, tools);
     command.env.insert("CARGO_TARGET_DIR".to_owned(), scratch.path().to_string_lossy().into_owned());
     command.writable.push(scratch.path().to_owned());
-    command.confinement = Confinement::Required;
+    command.confinement = Confinement::Required(Level::Seccomp);
     // 101: it found errors, and says so in its answer.
     let answer = answer(&command, &[0, 101], cancel).await?;
     read(root, &answer)

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{Found, Tools, answer, command, relative};
-use crate::exec::Confinement;
+use crate::exec::{Confinement, Level};
 use crate::skills::verdict::Problem;
 
 /// Names of its configuration, newest first.
@@ -51,7 +51,7 @@ pub(super) async fn run(root: &Path, files: &[&String], tools: &Tools, cancel: &
     let argv = [eslint.to_string_lossy().into_owned()].into_iter().chain(options).chain(files.iter().map(|file| (*file).clone()));
     let mut command = command(argv, root, tools);
     // Its configuration is a program of the project.
-    command.confinement = Confinement::Required;
+    command.confinement = Confinement::Required(Level::Seccomp);
     read(root, &answer(&command, &[0, 1], cancel).await?)
 }
 
