@@ -120,7 +120,9 @@ mod tests {
     fn the_agent_rests_when_it_ran_and_said_something_new() {
         let mut view = View::default();
         let past = [message(0, Role::Agent, "welcome"), Event::Status(Status::Stable)];
-        past.into_iter().for_each(|event| assert!(view.take(event).unwrap()));
+        for event in past {
+            assert!(view.take(event).unwrap());
+        }
         view.begin();
         view.told();
         let mut check = |event, new, expected| {
