@@ -64,7 +64,10 @@ fn serve(socket: &UnixStream) -> io::Result<String> {
         Ok(tier) => tier,
         Err(reason) => return Ok(reason),
     };
-    let Some(mut process) = prepared(&command, &scratch) else { return Ok("the command is empty".to_owned()) };
+    let mut process = match prepared(&command, &scratch) {
+        Ok(process) => process,
+        Err(error) => return Ok(error.to_string()),
+    };
     if let Err(error) = std::env::set_current_dir(&command.dir).and_then(|()| find(&command)) {
         return Ok(error.to_string());
     }

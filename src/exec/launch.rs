@@ -61,7 +61,7 @@ pub(super) fn launch(command: Command, scratch: PathBuf, level: Level) -> Result
 /// The calling thread confines itself first, so that the rest of this process stays free.
 fn beside(command: &Command, scratch: &Path, level: Level) -> Result<Launched, String> {
     let tier = sandbox::confine_thread(command, scratch, level)?;
-    let mut process = prepared(command, scratch).ok_or("the command is empty")?;
+    let mut process = prepared(command, scratch).map_err(|error| error.to_string())?;
     let child = process.process_group(0).spawn().map_err(|error| error.to_string())?;
     Ok(Launched { pid: pid_of(&child)?, tier, late: None })
 }
@@ -123,14 +123,16 @@ fn pid_of(child: &process::Child) -> Result<Pid, String> {
     i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| "it got no process id".to_owned())
 }
 
-/// The process of a command, with its directory, environment and no input; none when there is nothing to run.
-pub(super) fn prepared(command: &Command, scratch: &Path) -> Option<process::Command> {
-    let (program, arguments) = command.argv.split_first()?;
+/// The process of a command, with its directory, environment and input. To be called by who is confined already: what the command may
+/// not read it cannot be given either.
+pub(super) fn prepared(command: &Command, scratch: &Path) -> io::Result<process::Command> {
+    let (program, arguments) = command.argv.split_first().ok_or_else(|| io::Error::other("the command is empty"))?;
+    let input = command.input.as_ref().map_or_else(|| Ok(Stdio::null()), |path| std::fs::File::open(path).map(Stdio::from))?;
     let mut process = process::Command::new(program);
-    process.args(arguments).current_dir(&command.dir).env_clear().stdin(Stdio::null());
+    process.args(arguments).current_dir(&command.dir).env_clear().stdin(input);
     process.env("PATH", SAFE_PATH).env("LANG", "C.UTF-8");
     process.env("HOME", scratch.join("home")).env("TMPDIR", scratch.join("tmp")).envs(&command.env);
-    Some(process)
+    Ok(process)
 }
 
 /// Children inherit these; the supervisor itself needs next to nothing.

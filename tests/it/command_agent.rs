@@ -24,7 +24,7 @@ struct Stage {
 impl Stage {
     /// None, with a printed skip, where the kernel cannot confine an agent as it must be.
     fn new() -> Option<Self> {
-        let tier = sandbox::probe();
+        let tier = sandbox::offered().tier;
         if !(tier.filesystem && tier.network) {
             println!("skipped: agents in the sandbox ({tier})");
             return None;

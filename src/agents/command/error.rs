@@ -143,7 +143,7 @@ impl CommandError {
             Cause::Cancelled => "run again",
             Cause::Limit(_) => "raise that limit, or split the unit",
             Cause::Crashed { .. } | Cause::Failed(_) => "look at the transcript, and run the program by hand",
-            Cause::Unconfined(_) => "run on Linux 6.7 or later with Landlock enabled",
+            Cause::Unconfined(_) => "`specwave doctor` shows what this machine offers; the profile's `sandbox` says what the agent needs",
             Cause::Settings(_) => "change the agent's settings",
             Cause::Prompt { .. } => "free some space in the directory for temporary files",
             Cause::Exec(error) => error.hint(),

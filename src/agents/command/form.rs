@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 use super::settings::{CommandSettings, Preset, PromptBy, SettingsError};
 use crate::agents::llm::prices::micros;
+use crate::exec::egress::PatternError;
+use crate::exec::{Confinement, Level};
 
 /// The most that a time may be: a unit that takes a day is too large.
 const SECS_MAX: u64 = 86_400;
@@ -30,9 +32,11 @@ pub struct CommandForm {
     /// Variables of specwave's own environment that it is given.
     #[serde(default)]
     pub pass: Vec<String>,
-    /// Ports that it may connect to; none: no network.
+    /// Hosts that it may connect to, as `api.example.com`, `*.example.com` or `example.com:8443`; none: no network.
     #[serde(default)]
-    pub ports: Vec<u16>,
+    pub hosts: Vec<String>,
+    /// The level of the sandbox that it needs: `landlock`, `seccomp` or `bubblewrap`; `none` lets it run unconfined.
+    pub sandbox: Option<Level>,
     /// Files and directories outside the system's that it must read.
     #[serde(default)]
     pub readable: Vec<PathBuf>,
@@ -66,7 +70,13 @@ impl CommandForm {
         settings.model = self.model;
         settings.extra = self.extra;
         settings.pass = self.pass;
-        settings.ports = self.ports;
+        let host = |text: &String| text.parse().map_err(|error: PatternError| SettingsError::Host(error.to_string()));
+        settings.hosts = self.hosts.iter().map(host).collect::<Result<_, _>>()?;
+        settings.confinement = match self.sandbox {
+            None => settings.confinement,
+            Some(Level::None) => Confinement::Off,
+            Some(level) => Confinement::Required(level),
+        };
         settings.readable = self.readable;
         settings.turns_max = self.turns_max;
         settings.check()?;
@@ -100,7 +110,7 @@ mod tests {
     #[test]
     fn everything_can_be_said() {
         let text = "preset = \"any\"\nprogram = [\"mine\", \"--go\"]\nprompt = \"argument\"\nmodel = \"m\"\nextra = [\"-v\"]\n\
-                    pass = [\"KEY\"]\nports = [443]\nreadable = [\"/opt/mine\"]\nturns_max = 9\nstall_secs = 5\ndeadline_secs = 60\n\
+                    pass = [\"KEY\"]\nhosts = [\"api.example.com\"]\nsandbox = \"landlock\"\nreadable = [\"/opt/mine\"]\nturns_max = 9\nstall_secs = 5\ndeadline_secs = 60\n\
                     tokens_max = 1000\ncost_max = \"2.50\"";
         let settings = read(text).unwrap();
         let expected = CommandSettings {
@@ -109,7 +119,8 @@ mod tests {
             model: Some("m".to_owned()),
             extra: vec!["-v".to_owned()],
             pass: vec!["KEY".to_owned()],
-            ports: vec![443],
+            hosts: vec!["api.example.com".parse().unwrap()],
+            confinement: Confinement::Required(Level::Landlock),
             readable: vec![PathBuf::from("/opt/mine")],
             turns_max: Some(9),
             stall: Duration::from_secs(5),
@@ -119,6 +130,12 @@ mod tests {
             ..CommandSettings::new(Preset::Any)
         };
         assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn a_program_runs_unconfined_only_when_that_is_said() {
+        assert_eq!(read("preset = \"claude\"").unwrap().confinement, Confinement::Required(Level::Seccomp));
+        assert_eq!(read("preset = \"claude\"\nsandbox = \"none\"").unwrap().confinement, Confinement::Off);
     }
 
     #[test]
@@ -133,6 +150,8 @@ mod tests {
         check("preset = \"claude\"\nstall_secs = 0", "stall timeout is zero");
         check("preset = \"claude\"\ndeadline_secs = 90000", "at most 86400 s");
         check("preset = \"claude\"\ncost_max = \"much\"", "\"much\" is no amount of money");
+        check("preset = \"claude\"\nhosts = [\"a b\"]", "a b");
+        check("preset = \"claude\"\nsandbox = \"strong\"", "unknown variant `strong`");
         check("preset = \"claude\"\npass = [\"A B\"]", "no name of an environment variable");
     }
 }

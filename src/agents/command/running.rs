@@ -83,7 +83,7 @@ impl Session<'_> {
         let command = command(settings, supervisor, task, prompt.path())?;
         let (service, mut printed) = exec::follow(&command).await.map_err(|error| refused(error, &task.worktree))?;
         let tier = service.tier();
-        if task.network != Network::Any && !tier.network {
+        if settings.confinement != Confinement::Off && task.network != Network::Any && !tier.network {
             // Nobody listens to it any more, and dropping it ends it.
             drop((printed, service));
             return Err(Cause::Unconfined(tier.to_string()));
@@ -252,7 +252,7 @@ fn command(settings: &CommandSettings, supervisor: Option<&Path>, task: &Command
     command.readable.push(prompt.to_owned());
     command.writable = vec![task.worktree.clone()];
     command.network = task.network.clone();
-    command.confinement = Confinement::Required;
+    command.confinement = settings.confinement;
     command.limits = Limits { wall: settings.deadline, ..settings.limits };
     command.input = by_input.then(|| prompt.to_owned());
     command.supervisor = supervisor.map(Path::to_owned);

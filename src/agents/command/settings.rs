@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::exec::Limits;
+use crate::exec::egress::HostPattern;
+use crate::exec::{Confinement, Level, Limits};
 
 /// One argument of a command line may not be longer (Linux: 128 KiB); prompts beyond it go another way.
 const ARGUMENT_BYTES_MAX: usize = 120 << 10;
@@ -71,8 +72,10 @@ pub struct CommandSettings {
     pub extra: Vec<String>,
     /// Names of environment variables that it gets from specwave's own environment: keys, for example.
     pub pass: Vec<String>,
-    /// TCP ports that it may connect to, wherever they are; none: it has no network.
-    pub ports: Vec<u16>,
+    /// Hosts that it may connect to; none: it has no network.
+    pub hosts: Vec<HostPattern>,
+    /// How well it must be confined.
+    pub confinement: Confinement,
     /// Files and directories outside the system's that it must read: where it is installed.
     pub readable: Vec<PathBuf>,
     /// How often it may turn to its model, where it can be told.
@@ -106,6 +109,9 @@ pub enum SettingsError {
         /// How long it may be.
         limit: u64,
     },
+    /// It is no host.
+    #[error("{0}")]
+    Host(String),
     /// It is no amount of money.
     #[error("{0:?} is no amount of money\n  hint: write it as 2.50")]
     Money(String),
@@ -138,7 +144,8 @@ impl CommandSettings {
             model: None,
             extra: Vec::new(),
             pass: Vec::new(),
-            ports: Vec::new(),
+            hosts: Vec::new(),
+            confinement: Confinement::Required(Level::Seccomp),
             readable: Vec::new(),
             turns_max: None,
             stall: Duration::from_mins(5),

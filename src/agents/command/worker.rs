@@ -13,6 +13,7 @@ use crate::agents::{Account, Agent, AgentError, Bound, Delivered, Delivery, Spen
 use crate::config::Environment;
 use crate::engine::ErrorClass;
 use crate::exec::Network;
+use crate::exec::egress::{Contact, Egress, EgressLimits, EgressRecord, Verdict};
 use crate::model::AgentKind;
 
 /// A profile that a program stands behind.
@@ -36,6 +37,16 @@ impl CommandWorker {
         Self { name: name.to_owned(), role: role.to_owned(), version, agent, prompts, env }
     }
 
+    /// The proxy through which it reaches the hosts that its settings name; none where it has no network.
+    async fn egress(&self) -> Result<Option<Egress>, String> {
+        let hosts = &self.agent.settings().hosts;
+        if hosts.is_empty() {
+            return Ok(None);
+        }
+        let egress = Egress::start(hosts.clone(), EgressLimits::default()).await;
+        egress.map(Some).map_err(|error| format!("{error}; hint: {}", error.hint()))
+    }
+
     async fn work(&self, work: Work) -> Result<Delivered, AgentError> {
         let Some(worktree) = work.worktree.clone() else {
             return Err(AgentError::Stopped("it was given no directory to work in".to_owned()));
@@ -47,22 +58,40 @@ impl CommandWorker {
         let bound = Bound { tokens: settings.tokens_max, cost_micros: settings.cost_max_micros };
         let held = Held::reserve(work.meter.as_ref(), bound).await;
         let held = held.map_err(|refused| failed(ErrorClass::Budget, refused.to_string()))?;
-        let network = if settings.ports.is_empty() { Network::None } else { Network::Ports(settings.ports.clone()) };
-        let task = CommandTask { key: task.key, prompt, worktree, env: self.env.clone(), network };
+        let mut task = CommandTask { key: task.key, prompt, worktree, env: self.env.clone(), network: Network::None };
+        let egress = self.egress().await.map_err(|message| failed(ErrorClass::Transient, message))?;
+        if let Some(egress) = &egress {
+            task.network = egress.network();
+            task.env.extend(egress.env());
+        }
         let mut progress = |progress: Progress| tracing::debug!(unit = task.key, agent = self.name, ?progress, "at work");
         // Whoever drops this future ends the program.
         let performed = self.agent.perform(&task, &mut progress, &CancellationToken::new()).await;
+        let reached = match egress {
+            Some(egress) => egress.stop().await,
+            None => EgressRecord::default(),
+        };
         match performed {
             Ok(outcome) => {
                 held.settle(spent(&outcome, bound)).await;
-                Ok(Delivered { files: Vec::new(), account: account(&task.prompt, &outcome) })
+                Ok(Delivered { files: Vec::new(), account: account(&task.prompt, &outcome, &reached) })
             }
             Err(error) => {
                 held.settle(spent(&error.outcome, bound)).await;
                 let (class, message) = (error.class(), in_words(&error));
-                Err(AgentError::Failed { class, message, account: Box::new(account(&task.prompt, &error.outcome)) })
+                Err(AgentError::Failed { class, message, account: Box::new(account(&task.prompt, &error.outcome, &reached)) })
             }
         }
+    }
+}
+
+/// One host that was asked for, in a line.
+fn contact(contact: &Contact) -> String {
+    let Contact { host, port, sent_bytes, received_bytes, verdict } = contact;
+    match verdict {
+        Verdict::Connected(_) => format!("reached {host}:{port}: {sent_bytes} bytes sent, {received_bytes} received"),
+        Verdict::Refused(reason) => format!("was not let through to {host}:{port}: {reason}"),
+        Verdict::Failed(reason) => format!("did not reach {host}:{port}: {reason}"),
     }
 }
 
@@ -83,11 +112,17 @@ fn spent(outcome: &CommandOutcome, bound: Bound) -> Spent {
     Spent { tokens, cost_micros, measured: said && usage.complete }
 }
 
-fn account(prompt: &str, outcome: &CommandOutcome) -> Account {
+fn account(prompt: &str, outcome: &CommandOutcome, reached: &EgressRecord) -> Account {
     let mut transcript = Transcript::default();
     transcript.add("user", &crate::redact::redact(prompt));
     for entry in &outcome.transcript.entries {
         transcript.add(entry.kind, &entry.text);
+    }
+    if outcome.exit.is_some() {
+        transcript.add("note", &format!("sandbox: {}", outcome.tier));
+    }
+    for asked in &reached.contacts {
+        transcript.add("note", &contact(asked));
     }
     transcript.left_out_bytes += outcome.transcript.left_out_bytes;
     let usage = outcome.usage;
