@@ -5,7 +5,7 @@
 //! process ([`offered`]), and every result carries the [`Tier`] that it ran at, so a weaker sandbox is never silent.
 //! `ruleset` is Landlock, `syscalls` the filter of system calls, `bubblewrap` the namespaces. Called by the supervisor,
 //! which confines, and by whoever shows what is offered. It never decides which level a command needs; see
-//! [`Confinement`](super::Confinement).
+//! [`Confinement`].
 
 mod bubblewrap;
 mod paths;
