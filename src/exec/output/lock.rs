@@ -92,5 +92,7 @@ impl Drop for Lock {
             // Fails, as it should, when something was put there.
             let _ = fs::remove_dir(path);
         }
+        // Closing it is not enough: a process that is being started at this moment shares it until it executes its program.
+        let _ = flock(&self.dir, FlockOperation::Unlock);
     }
 }
