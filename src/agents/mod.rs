@@ -20,6 +20,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -109,6 +110,11 @@ pub trait Agent: Send + Sync {
     /// True when it changes a work tree: what it delivers is what has changed there, and not files of its own.
     fn works_in_a_tree(&self) -> bool {
         false
+    }
+
+    /// How long it may need for a unit, where that is more than what units are usually given.
+    fn patience(&self) -> Option<Duration> {
+        None
     }
 
     /// Performs the unit. Dropping the future abandons the work.

@@ -69,7 +69,8 @@ pub fn check(profile: &Profile) -> Result<(), ProfileError> {
     match profile.kind {
         AgentKind::Llm => super::roster::model_settings(profile).map(drop),
         AgentKind::Command => super::roster::command_settings(profile).map(drop),
-        AgentKind::AgentApi | AgentKind::Generator | AgentKind::Manual => Err(ProfileError::Kind(profile.kind)),
+        AgentKind::AgentApi => super::roster::server_settings(profile).map(drop),
+        AgentKind::Generator | AgentKind::Manual => Err(ProfileError::Kind(profile.kind)),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Agent;
+use super::agentapi::{AgentApiForm, AgentApiWorker};
 use super::command::{CommandAgent, CommandForm, CommandWorker};
 use super::llm::prices::{Price, Prices, micros};
 use super::llm::prompt::Prompts;
@@ -77,6 +78,14 @@ pub fn command_settings(profile: &Profile) -> Result<CommandForm, ProfileError> 
     Ok(form)
 }
 
+/// What a profile says of its server.
+pub fn server_settings(profile: &Profile) -> Result<AgentApiForm, ProfileError> {
+    let wrong = |problem: String| ProfileError::Settings { name: profile.name.clone(), problem };
+    let form: AgentApiForm = serde_json::from_value(profile.settings.clone()).map_err(|error| wrong(error.to_string()))?;
+    form.wanted().map_err(wrong)?;
+    Ok(form)
+}
+
 impl Roster {
     /// The roster of an installation: profiles that are switched off or that nothing stands behind cannot be had, and say why.
     /// `default` overrides the setting.
@@ -139,6 +148,11 @@ impl Roster {
         anybody || self.rules.values().any(in_tree) || self.debugger().is_some_and(|member| member.agent.works_in_a_tree())
     }
 
+    /// The longest that anybody may need for a unit, where that is more than usual.
+    pub fn patience(&self) -> Option<Duration> {
+        self.members.values().filter_map(|member| member.agent.patience()).max()
+    }
+
     /// Who builds what no generator builds.
     pub fn default_name(&self) -> Option<&str> {
         self.default.as_deref()
@@ -166,6 +180,7 @@ fn behind(profile: &Profile, settings: &AgentSettings, unit_timeout: Duration) -
     match profile.kind {
         AgentKind::Llm => model(profile, &settings.model, unit_timeout),
         AgentKind::Command => command(profile, settings),
+        AgentKind::AgentApi => server(profile, &settings.model),
         other => Err(format!("agents of kind {} are not registered", other.as_str())),
     }
 }
@@ -198,6 +213,13 @@ fn command(profile: &Profile, settings: &AgentSettings) -> Result<Arc<dyn Agent>
     let prompts = Prompts::load(settings.model.prompts.as_deref()).map_err(|error| error.to_string())?;
     let agent = CommandAgent::new(wanted, None).map_err(|error| error.to_string())?;
     Ok(Arc::new(CommandWorker::new(&profile.name, &profile.role, agent, prompts, &settings.environment)))
+}
+
+fn server(profile: &Profile, settings: &ModelSettings) -> Result<Arc<dyn Agent>, String> {
+    let wanted = server_settings(profile).map_err(|error| error.to_string())?.wanted()?;
+    let prompts = Prompts::load(settings.prompts.as_deref()).map_err(|error| error.to_string())?;
+    let worker = AgentApiWorker::new(&profile.name, &profile.role, wanted, prompts);
+    Ok(Arc::new(worker.map_err(|cause| format!("{cause}; hint: {}", cause.hint()))?))
 }
 
 /// A program without the key that it needs fails after it has taken its time.

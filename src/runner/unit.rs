@@ -24,6 +24,9 @@ use crate::pipeline::{PipelineError, Run, planning};
 /// An attempt that gets less time than that is not begun.
 const ALLOWANCE_MIN: Duration = Duration::from_secs(1);
 
+/// What is left of a unit's time when its agent has used its own: for the checks, and for the merge.
+const JUDGED_WITHIN: Duration = Duration::from_mins(5);
+
 /// What all units of a run share.
 pub struct Shared {
     /// The run.
@@ -124,7 +127,9 @@ struct Allowance {
 
 /// Sets time aside where a budget limits it; an attempt that gets none has ended.
 async fn allowance(shared: &Shared, claim: &Claim, stop: &CancellationToken) -> Result<Result<Allowance, Attempt>, PipelineError> {
-    let limit = shared.run.config.unit_timeout;
+    // Who is sent is not known yet; whoever works in a tree watches over its own time, and needs more of it than others.
+    let patience = shared.branch.as_ref().and_then(|_| shared.run.roster.patience()).map(|patience| patience + JUDGED_WITHIN);
+    let limit = shared.run.config.unit_timeout.max(patience.unwrap_or_default());
     if !shared.timed {
         return Ok(Ok(Allowance { limit, spend: None }));
     }

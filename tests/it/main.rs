@@ -1,6 +1,9 @@
 //! The one binary of integration tests.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[expect(dead_code, reason = "the tests of the client itself use the rest")]
+#[path = "../standin/agentapi.rs"]
+mod agentapi;
 mod agents;
 mod command_agent;
 mod compose;

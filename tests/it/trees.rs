@@ -10,6 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::agentapi::AgentServer;
 use crate::installation::{Ended, Installation, Running, STEPS, file, fresh_name};
 
 /// Finds out which unit it is about, and writes a module as the standards want it when it is told to.
@@ -45,10 +46,22 @@ impl Stage {
             program.display(),
             stage.folder.path().display()
         );
-        let profile = file(stage.folder.path(), "hands.toml", profile);
-        let added = stage.installation.call(&["agents", "add", profile.to_str().unwrap()]);
-        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+        stage.add(&profile);
         stage
+    }
+
+    /// An installation with one agent, `hands`, which a server stands behind.
+    fn behind(server: &AgentServer) -> Self {
+        let stage = Self { installation: Installation::own(), folder: TempDir::new().unwrap() };
+        let settings = format!("base_url = \"{}\"\nsettle_secs = 1\n", server.url);
+        stage.add(&format!("[[profile]]\nname = \"hands\"\nkind = \"agentapi\"\n[profile.settings]\n{settings}"));
+        stage
+    }
+
+    fn add(&self, profile: &str) {
+        let profile = file(self.folder.path(), "hands.toml", profile);
+        let added = self.installation.call(&["agents", "add", profile.to_str().unwrap()]);
+        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
     }
 
     fn script(&self, script: &str) -> PathBuf {
@@ -193,4 +206,35 @@ fn a_process_that_dies_between_merge_and_settlement_has_nobody_asked_again() {
     assert_eq!(branch.len(), count, "each unit is merged once: {branch:?}");
     let logs = stage.say(&["logs", run]);
     assert_eq!(logs.matches("its work was merged before").count(), 1, "{logs}");
+}
+
+#[test]
+fn an_agent_behind_a_server_works_in_the_tree_that_it_is_told() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // Between the words of the prompt that name them.
+    let between = |text: &str, before: &str, after: &str| {
+        let rest = text.split_once(before).map_or("", |(_, rest)| rest);
+        rest.split_once(after).map_or("", |(found, _)| found).to_owned()
+    };
+    let work = move |told: &str| {
+        let tree = PathBuf::from(between(told, "Work in the directory ", " and change"));
+        let key = between(told, "to do your unit, `", "`");
+        let number = key.rsplit('/').next().unwrap();
+        assert!(tree.is_dir(), "{told}");
+        fs::create_dir_all(tree.join("src")).unwrap();
+        let module =
+            format!("\"\"\"Step {number}.\"\"\"\n\n\ndef step_{number}() -> int:\n    \"\"\"Say which.\"\"\"\n    return {number}\n");
+        fs::write(tree.join(format!("src/step_{number}.py")), module).unwrap();
+    };
+    let server = runtime.block_on(AgentServer::working(work));
+    let stage = Stage::behind(&server);
+    let ended = stage.run(STEPS);
+    let report = ended.expect(3, "partial");
+    let states: Vec<String> = units(&ended).into_values().map(|(state, _)| state).collect();
+    assert_eq!(states, vec!["succeeded"; states.len()], "{}", ended.said);
+    assert_eq!(stage.branch(report["run"].as_str().unwrap()).len(), states.len());
+    assert!(out(&stage, "src/step_3.py").contains("return 3"));
+    assert_eq!(report["agents"]["unreported"].as_u64(), Some(states.len() as u64), "the protocol tells no use");
+    let said = stage.say(&["logs", report["run"].as_str().unwrap(), "--transcripts"]);
+    assert!(said.contains("All done.") && said.contains("not confined by specwave"), "{said}");
 }

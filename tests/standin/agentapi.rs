@@ -59,6 +59,16 @@ pub struct Faults {
     pub doubled: bool,
 }
 
+/// What the agent does with a message before it follows its script.
+#[derive(Clone)]
+struct Work(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("work")
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Piece {
     Text(String),
@@ -74,6 +84,7 @@ struct Inner {
     typed: Vec<(String, String)>,
     uploads: Vec<String>,
     streams: usize,
+    work: Option<Work>,
     tasks: JoinSet<()>,
 }
 
@@ -104,6 +115,7 @@ impl AgentServer {
             typed: Vec::new(),
             uploads: Vec::new(),
             streams: 0,
+            work: None,
             tasks: JoinSet::new(),
         };
         let shared =
@@ -120,6 +132,13 @@ impl AgentServer {
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, router).await.expect("it serves until it is dropped") });
         Self { url, shared, _serving: serving }
+    }
+
+    /// A server whose agent does that with every message, says that it is done, and rests.
+    pub async fn working(work: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        let server = Self::start([], Faults::default()).await;
+        server.shared.inner().work = Some(Work(Arc::new(work)));
+        server
     }
 
     /// Lets the agent do something by itself.
@@ -252,7 +271,14 @@ async fn message(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
         return problem(refused);
     }
     shared.say("user", &content, true);
-    let steps = shared.inner().scripts.pop_front().unwrap_or_default();
+    let work = shared.inner().work.clone();
+    let steps = match work {
+        None => shared.inner().scripts.pop_front().unwrap_or_default(),
+        Some(Work(work)) => {
+            work(&content);
+            vec![Step::Run, Step::Pass(Duration::from_millis(50)), Step::Say("All done."), Step::Rest]
+        }
+    };
     shared.act(steps);
     let (slow, unconfirmed) = {
         let mut inner = shared.inner();

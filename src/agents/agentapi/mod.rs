@@ -1,18 +1,20 @@
 //! The client of an AgentAPI server: a terminal agent that is controlled over HTTP. One server is one agent.
 //!
 //! `calls` are the five calls, `events` and `frames` the stream, `view` what was heard so far, `session` one task from its prompt to
-//! the agent's rest. Called by whoever performs units with such an agent, which judges by the work tree that the server runs in: what
+//! the agent's rest; `form` and `worker` make it one agent among others. Called by `roster` and `runner`, which judges by the unit's tree: what
 //! the agent says is kept, never believed. It starts no server and reads no files.
 
 mod calls;
 mod error;
 mod events;
+mod form;
 mod frames;
 mod prompts;
 mod session;
 mod transcript;
 mod view;
 mod wire;
+mod worker;
 
 #[cfg(test)]
 #[path = "../../../tests/standin/agentapi.rs"]
@@ -29,9 +31,11 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::{AgentApiError, Cause};
 pub use events::Events;
+pub use form::{AgentApiForm, Answered, Wanted};
 pub use prompts::PromptRule;
 pub use transcript::{Entry, Transcript};
 pub use wire::{Event, Message, MessageKind, Role, Status};
+pub use worker::AgentApiWorker;
 
 use session::Session;
 

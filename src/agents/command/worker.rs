@@ -1,6 +1,7 @@
 //! A command as one agent among others: its profile, and the program that works in the unit's tree.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -160,6 +161,10 @@ impl Agent for CommandWorker {
 
     fn works_in_a_tree(&self) -> bool {
         true
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Some(self.agent.settings().deadline)
     }
 
     fn perform(&self, work: Work) -> Delivery<'_> {
