@@ -112,6 +112,11 @@ pub trait Agent: Send + Sync {
         false
     }
 
+    /// The name of a secret that it was given, when a text holds its value: nothing that holds one is taken or kept.
+    fn gives_away(&self, _text: &[u8]) -> Option<&str> {
+        None
+    }
+
     /// How long it may need for a unit, where that is more than what units are usually given.
     fn patience(&self) -> Option<Duration> {
         None

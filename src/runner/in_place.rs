@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::unit::Shared;
+use crate::agents::Agent;
 use crate::exec::repository::{Change, ChangeLimits, Mode, Outside, RepositoryError, Scope, Why, Widening, Worktree};
 use crate::exec::tree::Tree;
 use crate::generate::GeneratedFile;
@@ -41,9 +42,10 @@ pub(super) async fn put_before(
     Ok(worktree.put(tree).await?)
 }
 
-/// Reads what was changed. What lies outside the unit's files is refused, and so is nothing at all: an agent that says that it is done
+/// Reads what was changed. What holds a secret of the agent's is refused before anything of it is kept, its path included. What lies outside the unit's files is refused, and so is nothing at all: an agent that says that it is done
 /// has done nothing then.
 pub(super) async fn take(
+    agent: &dyn Agent,
     worktree: &Worktree,
     unit: &Task,
     others: &BTreeMap<String, String>,
@@ -53,6 +55,9 @@ pub(super) async fn take(
         Err(error @ RepositoryError::TooMuch { .. }) => return Ok(Err(format!("{error}; {}", error.hint()))),
         Err(error) => return Err(error.into()),
     };
+    if let Some(refusal) = given_away(agent, &change) {
+        return Ok(Err(refusal));
+    }
     let left_out = change.left_out.iter().map(|left| format!("{} was not taken: {}\n", left.path, left.why));
     let mut log: String = left_out.collect();
     if change.left_out_more > 0 {
@@ -76,6 +81,18 @@ pub(super) async fn take(
     };
     let files = change.tree().iter().map(file).collect();
     Ok(Ok(Taken { change, files, log }))
+}
+
+/// Names the secret, and nothing that could hold it.
+fn given_away(agent: &dyn Agent, change: &Change) -> Option<String> {
+    let refusal = |what: &str, name: &str| format!("{what} holds the value of {name}, which the agent was given to work with");
+    let paths = change.files.iter().map(|file| file.path.as_str()).chain(change.left_out.iter().map(|left| left.path.as_str()));
+    if let Some(name) = paths.filter_map(|path| agent.gives_away(path.as_bytes())).next() {
+        return Some(refusal("the name of a file", name));
+    }
+    let contents = change.files.iter().filter_map(|file| Some((&file.path, &file.now.as_ref()?.1)));
+    let (path, name) = contents.filter_map(|(path, content)| Some((path, agent.gives_away(content)?))).next()?;
+    Some(refusal(path, name))
 }
 
 fn refusal(outside: &[Outside]) -> String {

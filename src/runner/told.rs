@@ -59,8 +59,8 @@ pub(super) async fn perform(
     let context = contexts::prepare(shared, unit, claim, input_hash, built, patterns).await?;
     let before = Before::of(shared, given).await?;
     let others = paths_of_others(shared, unit).await?;
-    let hand = Hand { shared, given, before: &before, others: &others, agent: chosen.agent.name(), stop };
-    let tree = match hand.tree(chosen).await? {
+    let hand = Hand { shared, given, before: &before, others: &others, chosen, stop };
+    let tree = match hand.tree().await? {
         Ok(tree) => tree,
         Err(attempt) => return Ok(attempt),
     };
@@ -102,18 +102,18 @@ struct Hand<'a> {
     given: &'a Given<'a>,
     before: &'a Before,
     others: &'a BTreeMap<String, String>,
-    agent: &'a str,
+    chosen: &'a Chosen,
     stop: &'a CancellationToken,
 }
 
 impl Hand<'_> {
     fn author(&self) -> Author<'_> {
-        Author { unit: self.given.unit, claim: self.given.claim, agent: self.agent }
+        Author { unit: self.given.unit, claim: self.given.claim, agent: self.chosen.agent.name() }
     }
 
     /// The tree to work in, for whoever works in one, with the files of the try before; or what the try came to without one.
-    async fn tree(&self, chosen: &Chosen) -> Result<Result<Option<Worktree>, Attempt>, PipelineError> {
-        let Some(branch) = self.shared.branch.as_ref().filter(|_| chosen.agent.works_in_a_tree()) else { return Ok(Ok(None)) };
+    async fn tree(&self) -> Result<Result<Option<Worktree>, Attempt>, PipelineError> {
+        let Some(branch) = self.shared.branch.as_ref().filter(|_| self.chosen.agent.works_in_a_tree()) else { return Ok(Ok(None)) };
         let Given { unit, input_hash, .. } = *self.given;
         if let Some(tree) = branch.merged_before(self.shared, unit, input_hash, self.stop).await? {
             return Ok(Err(self.settle_only(&tree).await?));
@@ -145,7 +145,7 @@ impl Hand<'_> {
         let shared = self.shared;
         let (change, files, left_out) = match worktree {
             None => (None, Ok(delivered.files), String::new()),
-            Some(worktree) => match in_place::take(worktree, unit, self.others).await? {
+            Some(worktree) => match in_place::take(self.chosen.agent.as_ref(), worktree, unit, self.others).await? {
                 Ok(taken) => (Some(taken.change), Ok(taken.files), taken.log),
                 Err(refusal) => (None, Err(refusal), String::new()),
             },
@@ -160,7 +160,7 @@ impl Hand<'_> {
         };
         let (mut checks, ran) = attempt::check(shared, unit, &tree, self.stop).await?;
         checks.extend(standards::check(shared, unit, &tree).await?);
-        let mut log = format!("{}{left_out}{ran}", attempt::written(self.agent, &tree));
+        let mut log = format!("{}{left_out}{ran}", attempt::written(self.chosen.agent.name(), &tree));
         if attempt::failure(&checks).is_none() {
             attempt::stop_unless(&checks, self.stop)?;
         }

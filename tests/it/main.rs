@@ -27,6 +27,7 @@ mod http_idempotency;
 mod http_operation;
 mod http_serving;
 mod http_tasks;
+mod injection;
 mod input;
 mod installation;
 mod learning;

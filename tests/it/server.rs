@@ -83,6 +83,13 @@ impl Server {
         other.read(&dump, "specwave");
     }
 
+    /// Everything in the database of that name, as text; what is binary is in hexadecimal digits.
+    pub fn dump(&self) -> String {
+        let dump = self.folder.path().join("dump.sql");
+        self.client("pg_dump", &["--inserts", "--file", dump.to_str().unwrap(), "specwave"]);
+        fs::read_to_string(dump).unwrap()
+    }
+
     /// Runs a file of statements; roles that are there already are no failure.
     fn read(&self, file: &Path, database: &str) {
         self.client("psql", &["--no-psqlrc", "--quiet", "--file", file.to_str().unwrap(), database]);

@@ -225,6 +225,7 @@ fn an_agent_behind_a_server_works_in_the_tree_that_it_is_told() {
         let module =
             format!("\"\"\"Step {number}.\"\"\"\n\n\ndef step_{number}() -> int:\n    \"\"\"Say which.\"\"\"\n    return {number}\n");
         fs::write(tree.join(format!("src/step_{number}.py")), module).unwrap();
+        "All done.".to_owned()
     };
     let server = runtime.block_on(AgentServer::working(work));
     let stage = Stage::behind(&server);

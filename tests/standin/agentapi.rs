@@ -61,7 +61,7 @@ pub struct Faults {
 
 /// What the agent does with a message before it follows its script.
 #[derive(Clone)]
-struct Work(Arc<dyn Fn(&str) + Send + Sync>);
+struct Work(Arc<dyn Fn(&str) -> String + Send + Sync>);
 
 impl std::fmt::Debug for Work {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -134,8 +134,8 @@ impl AgentServer {
         Self { url, shared, _serving: serving }
     }
 
-    /// A server whose agent does that with every message, says that it is done, and rests.
-    pub async fn working(work: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    /// A server whose agent does that with every message, says what comes of it, and rests.
+    pub async fn working(work: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let server = Self::start([], Faults::default()).await;
         server.shared.inner().work = Some(Work(Arc::new(work)));
         server
@@ -275,8 +275,8 @@ async fn message(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     let steps = match work {
         None => shared.inner().scripts.pop_front().unwrap_or_default(),
         Some(Work(work)) => {
-            work(&content);
-            vec![Step::Run, Step::Pass(Duration::from_millis(50)), Step::Say("All done."), Step::Rest]
+            let said = work(&content);
+            vec![Step::Run, Step::Pass(Duration::from_millis(50)), Step::Say(said.leak()), Step::Rest]
         }
     };
     shared.act(steps);

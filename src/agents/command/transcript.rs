@@ -11,7 +11,7 @@ const BYTES_MAX: usize = 512 << 10;
 /// So many entries are kept, however small they are.
 const ENTRIES_MAX: usize = 5_000;
 /// A value that is shorter is no secret, and would tear holes into everything.
-const SECRET_BYTES_MIN: usize = 8;
+pub(super) const SECRET_BYTES_MIN: usize = 8;
 
 /// One thing that was said or that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]

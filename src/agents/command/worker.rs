@@ -6,6 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::transcript::SECRET_BYTES_MIN;
 use super::{CommandAgent, CommandError, CommandOutcome, CommandTask, Progress};
 use crate::agents::llm::LlmTask;
 use crate::agents::llm::prompt::Prompts;
@@ -161,6 +162,11 @@ impl Agent for CommandWorker {
 
     fn works_in_a_tree(&self) -> bool {
         true
+    }
+
+    fn gives_away(&self, text: &[u8]) -> Option<&str> {
+        let held = |value: &str| value.len() >= SECRET_BYTES_MIN && text.windows(value.len()).any(|part| part == value.as_bytes());
+        self.env.iter().find(|(_, value)| held(value)).map(|(name, _)| name.as_str())
     }
 
     fn patience(&self) -> Option<Duration> {
