@@ -8,6 +8,7 @@ pub mod assignment;
 pub mod command;
 pub mod generator;
 pub mod llm;
+pub mod manual;
 pub mod meter;
 pub mod profile;
 pub mod repair;
@@ -26,6 +27,7 @@ use thiserror::Error;
 
 pub use assignment::{Assignment, Request, assign, expected_kind};
 pub use generator::GeneratorAgent;
+pub use manual::HandedIn;
 pub use meter::{Bound, Meter, Metered, Refused, Reservation, Spent};
 pub use profile::{Profile, ProfileError};
 pub use repair::{Evidence, Repair};

@@ -13,6 +13,7 @@ mod config;
 mod context;
 mod decide;
 mod doctor;
+mod done;
 mod drive;
 mod failure;
 mod findings;
@@ -125,6 +126,8 @@ enum Command {
     Reopen(decide::ReopenArgs),
     /// Change the plan of a run under way
     Change(change::ChangeArgs),
+    /// Hand in what a person has done of a unit
+    Done(done::DoneArgs),
     /// Approve a unit that waits for a person
     Approve(decide::ApproveArgs),
     /// Reject a unit that waits for a person
@@ -191,6 +194,7 @@ impl Cli {
             Command::Retry(args) => decide::retry(args, &global).await,
             Command::Reopen(args) => decide::reopen(args, &global).await,
             Command::Change(args) => change::run(args, &global).await,
+            Command::Done(args) => done::run(args, &global).await,
             Command::Approve(args) => decide::approve(args, &global).await,
             Command::Reject(args) => decide::reject(args, &global).await,
             Command::Undo(args) => undo::run(&args),

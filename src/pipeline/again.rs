@@ -7,10 +7,10 @@
 use thiserror::Error;
 
 use crate::engine::{EngineError, acts};
-use crate::model::{Actor, Phase, RunId, RunState, UnitState};
+use crate::model::{Actor, Artifact, Phase, RunId, RunState, UnitState};
 use crate::store::postgres::tasks::{self, UnitEntry};
 use crate::store::postgres::units::{self, UnitRow};
-use crate::store::postgres::{StoreError, TenantTx, assignments, phases, runs, settle};
+use crate::store::postgres::{StoreError, TenantTx, assignments, hand_ins, phases, runs, settle};
 
 /// The phases that work on what units left behind.
 const BEHIND_PLANNING: [Phase; 6] = [Phase::Execute, Phase::Repair, Phase::Validate, Phase::Deploy, Phase::Health, Phase::Learn];
@@ -31,6 +31,13 @@ pub enum Wish {
     /// It waits for a person, who agrees.
     Approve {
         /// What was looked at.
+        note: String,
+    },
+    /// A person has done it.
+    HandIn {
+        /// The files, whose contents are stored.
+        files: Vec<Artifact>,
+        /// What there is to say about them.
         note: String,
     },
     /// It waits for a person, who does not agree.
@@ -108,6 +115,11 @@ pub async fn unit(tx: &mut TenantTx, actor: &Actor, unit: &UnitEntry, wish: &Wis
                 return Err(AgainError::FilesMissing { key: key(), files: files.join(", ") });
             }
             acts::approve(tx, actor, unit.run, &unit.key, note).await?;
+        }
+        Wish::HandIn { files, note } => {
+            hand_ins::add(tx, unit.run, &unit.key, &actor.name, note, files).await?;
+            let reason = format!("handed in by {}", actor.name);
+            acts::retry(tx, actor, unit.run, &[key()], &reason).await?;
         }
         // Nothing is to be done that was not before.
         Wish::Reject { reason } => return Ok(acts::reject(tx, actor, unit.run, &unit.key, reason).await?),

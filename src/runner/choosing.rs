@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use super::unit::Shared;
 use crate::agents::roster::AUTO;
-use crate::agents::{Agent, Assignment, Request, assign};
+use crate::agents::{Agent, Assignment, HandedIn, Request, assign};
 use crate::engine::Claim;
+use crate::generate::GeneratedFile;
 use crate::learning::trial::{Choice, UnitSize};
 use crate::model::{Escalation, Task};
 use crate::pipeline::PipelineError;
 use crate::store::postgres::assignments::{self, AssignmentRow};
+use crate::store::postgres::{artifacts, hand_ins};
 
 /// Who was chosen.
 pub(super) struct Chosen {
@@ -35,7 +37,7 @@ pub(super) async fn choose(shared: &Shared, unit: &Task, claim: &Claim) -> Resul
         tried = rows.into_iter().map(|row| row.agent).collect();
     }
     let token = claim.token.to_be_bytes();
-    Ok(assign(&Request {
+    let assignment = assign(&Request {
         unit,
         generator: run.generator.as_ref(),
         roster: &run.roster,
@@ -45,7 +47,31 @@ pub(super) async fn choose(shared: &Shared, unit: &Task, claim: &Claim) -> Resul
         busy: &busy,
         earlier: earlier.as_ref(),
         draw: &[run.organization.0.as_bytes(), claim.unit.0.as_bytes(), &token],
-    }))
+    });
+    match assignment {
+        // What a template builds at once nobody has been asked for.
+        Assignment::Agent { agent, reason, choice } if agent.deterministic() && claim.escalation == Escalation::Assigned => {
+            Ok(Assignment::Agent { agent, reason, choice })
+        }
+        otherwise => Ok(handed_in(shared, unit, claim).await?.unwrap_or(otherwise)),
+    }
+}
+
+/// What a person has handed in goes before whoever else could be sent.
+async fn handed_in(shared: &Shared, unit: &Task, claim: &Claim) -> Result<Option<Assignment>, PipelineError> {
+    let run = &shared.run;
+    let mut tx = run.tx().await?;
+    let Some(handed_in) = hand_ins::open(&mut tx, run.id, &unit.key).await? else { return Ok(None) };
+    let mut files = Vec::new();
+    for file in handed_in.files {
+        let lost = || PipelineError::Plan(format!("the content of {}, which was handed in, is not stored", file.path));
+        let content = artifacts::blob(&mut tx, &file.sha256).await?.ok_or_else(lost)?;
+        files.push(GeneratedFile { path: file.path, content, executable: file.executable });
+    }
+    hand_ins::judged(&mut tx, claim, run.id, &unit.key).await?;
+    tx.commit().await?;
+    let agent = Arc::new(HandedIn::new(&handed_in.person, files));
+    Ok(Some(Assignment::Agent { agent, reason: "its files were handed in".to_owned(), choice: None }))
 }
 
 fn choice_of(row: &AssignmentRow) -> Option<Choice> {

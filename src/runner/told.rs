@@ -23,7 +23,7 @@ use crate::exec::tree::Tree;
 use crate::failpoint;
 use crate::generate::Prior;
 use crate::learning::trial::{Arm, Enrolment, HoldoutShare, UnitSize};
-use crate::model::{Artifact, Task, Verdict};
+use crate::model::{AgentKind, Artifact, Task, Verdict};
 use crate::pipeline::PipelineError;
 use crate::store::postgres::assignments::{self, AssignmentRow, Ended, NewAssignment};
 use crate::store::postgres::attempts::{self, AttemptRow};
@@ -194,7 +194,9 @@ async fn enrol(shared: &Shared, given: &Given<'_>, chosen: &Chosen) -> Result<Pa
     let name = format!("{}/{}", run.submission.spec, unit.key);
     let agent = chosen.agent.name();
     let enrolment = Enrolment { organization: run.organization, unit: &name, input_hash, stratum: agent, seed: TRIAL };
-    let arm = HoldoutShare::new(run.config.agents.holdout_share).ok().map(|share| (enrolment.arm(share), share.get()));
+    // Persons are not told what was learned, so that they are no part of the trial.
+    let share = HoldoutShare::new(run.config.agents.holdout_share).ok().filter(|_| chosen.agent.kind() != AgentKind::Manual);
+    let arm = share.map(|share| (enrolment.arm(share), share.get()));
     let choice = chosen.choice.as_ref().map(serde_json::to_value).transpose();
     let new = NewAssignment {
         spec: run.submission.spec,

@@ -266,3 +266,35 @@ fn agents_are_listed_tried_out_added_and_switched_off() {
     let gone = call(&["agents", "show", "genral"]);
     assert!(gone.0 == Some(2) && gone.2.contains("did you mean general?"), "{gone:?}");
 }
+
+#[test]
+fn what_a_person_hands_in_is_judged_like_any_delivery() {
+    let (installation, folder) = (Installation::shared(), TempDir::new().unwrap());
+    let ended = run(&installation, folder.path(), STEPS, &fresh_name("by-hand"), &[]);
+    let run = report(&ended)["run"].as_str().unwrap().to_owned();
+    let key = "logical-dependency-chain/1";
+    let hand_in = |content: &str| {
+        let hand = TempDir::new().unwrap();
+        fs::create_dir(hand.path().join("src")).unwrap();
+        fs::write(hand.path().join("src/storage.py"), content).unwrap();
+        let handed = installation.call(&["done", &run, key, "--from", hand.path().to_str().unwrap(), "--note", "by hand"]);
+        assert!(handed.status.success(), "{}", String::from_utf8_lossy(&handed.stderr));
+        let said = installation.call(&["resume", &run]);
+        let report = installation.call(&["report", &run, "--json"]);
+        let report: Value = serde_json::from_slice(&report.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&said.stderr)));
+        let unit = report["units"].as_array().unwrap().iter().find(|unit| unit["key"] == key).unwrap().clone();
+        (unit["state"].as_str().unwrap().to_owned(), unit["agent"].as_str().unwrap_or_default().to_owned())
+    };
+    // What is no Python is refused, and the unit waits again, with what the checks said.
+    let (state, _) = hand_in("def broken(:\n");
+    assert_eq!(state, "waiting");
+    let logs = String::from_utf8(installation.call(&["logs", &run, key]).stdout).unwrap();
+    assert!(logs.contains("src/storage.py") && logs.contains("failed"), "{logs}");
+    let (state, agent) = hand_in(&content("1"));
+    assert!(state == "succeeded" && agent.starts_with("person/"), "{state} by {agent}");
+    assert_eq!(fs::read_to_string(folder.path().join("out/src/storage.py")).unwrap(), content("1"));
+    // Nothing can be handed in for what is done.
+    let again = installation.call(&["done", &run, key, "--from", folder.path().to_str().unwrap()]);
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(again.status.code() == Some(2) && said.contains("is succeeded") && said.contains("hint:"), "{said}");
+}

@@ -13,6 +13,7 @@ pub mod catalogue;
 pub mod degradations;
 mod error;
 pub mod findings;
+pub mod hand_ins;
 pub mod health;
 pub mod hints;
 pub mod idempotency;
