@@ -86,12 +86,12 @@ pub(super) async fn take(
 /// Names the secret, and nothing that could hold it.
 fn given_away(agent: &dyn Agent, change: &Change) -> Option<String> {
     let refusal = |what: &str, name: &str| format!("{what} holds the value of {name}, which the agent was given to work with");
-    let paths = change.files.iter().map(|file| file.path.as_str()).chain(change.left_out.iter().map(|left| left.path.as_str()));
-    if let Some(name) = paths.filter_map(|path| agent.gives_away(path.as_bytes())).next() {
+    let mut paths = change.files.iter().map(|file| file.path.as_str()).chain(change.left_out.iter().map(|left| left.path.as_str()));
+    if let Some(name) = paths.find_map(|path| agent.gives_away(path.as_bytes())) {
         return Some(refusal("the name of a file", name));
     }
-    let contents = change.files.iter().filter_map(|file| Some((&file.path, &file.now.as_ref()?.1)));
-    let (path, name) = contents.filter_map(|(path, content)| Some((path, agent.gives_away(content)?))).next()?;
+    let mut contents = change.files.iter().filter_map(|file| Some((&file.path, &file.now.as_ref()?.1)));
+    let (path, name) = contents.find_map(|(path, content)| Some((path, agent.gives_away(content)?)))?;
     Some(refusal(path, name))
 }
 

@@ -4,6 +4,7 @@
 //! worked on, and the pipeline goes on. It claims, heartbeats and settles; it holds no rule of any phase.
 
 mod attempt;
+mod before;
 mod branch;
 mod choosing;
 mod contexts;

@@ -17,6 +17,7 @@ mod wire;
 mod worker;
 
 #[cfg(test)]
+#[expect(dead_code, reason = "the integration tests use the rest")]
 #[path = "../../../tests/standin/agentapi.rs"]
 mod standin;
 #[cfg(test)]
