@@ -272,7 +272,7 @@ impl ExecError {
             Self::Supervisor { .. } => "the specwave binary must be readable and executable, and processes must be allowed to start",
             Self::Refused { .. } => "check that the program is installed and that the directory exists",
             Self::Unconfined { .. } => {
-                "`specwave doctor` shows what this machine offers: Landlock takes Linux 5.13, bubblewrap must be installed and allowed to make namespaces; --no-sandbox runs commands unconfined"
+                "`specwave doctor` shows what this machine offers: Landlock takes Linux 5.13, bubblewrap must be installed and allowed to make namespaces; what an agent needs its profile says (`sandbox`)"
             }
             Self::Lost { .. } => "look for the out-of-memory killer in the kernel's log, then run again",
         }
