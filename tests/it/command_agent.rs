@@ -62,6 +62,18 @@ impl Stage {
         error
     }
 
+    /// Processes that are still there: in the work tree, or of the stand-in. Inside a namespace of their own they have other numbers.
+    fn left(&self) -> Vec<String> {
+        let (work, tools) = (self.work.path(), self.tools.path().to_str().unwrap());
+        let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let shown = |pid: u32| {
+            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().replace('\0', " ");
+            let there = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|dir| dir.starts_with(work));
+            (there || line.contains(tools)).then(|| format!("{pid} {line}"))
+        };
+        pids.filter_map(shown).collect()
+    }
+
     fn read(&self, name: &str) -> String {
         fs::read_to_string(self.work.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
@@ -76,10 +88,6 @@ async fn perform(
     let mut told = Vec::new();
     let outcome = agent.perform(task, &mut |progress| told.push(progress), cancel).await;
     (outcome, told)
-}
-
-fn alive(pid: &str) -> bool {
-    fs::read_to_string(format!("/proc/{}/stat", pid.trim())).is_ok_and(|stat| !stat.rsplit_once(") ").unwrap().1.starts_with(['Z', 'X']))
 }
 
 /// Commands of a script that print these events.
@@ -204,7 +212,7 @@ async fn an_agent_that_stalls_is_ended_and_one_that_is_slow_is_not() {
     let stalling = CommandSettings { stall: Duration::from_millis(700), ..stage.settings(Preset::Claude, &stalling) };
     let error = stage.cause(stalling).await;
     assert!(matches!(error.cause, Cause::Stalled(_)) && error.class() == ErrorClass::Timeout, "{error}");
-    assert!(!alive(&stage.read("pid")));
+    assert_eq!(stage.left(), Vec::<String>::new());
     let outcome = error.outcome;
     assert_eq!((outcome.usage.input, outcome.usage.complete, outcome.message.as_deref()), (Some(10), false, Some("Working.")));
 }
@@ -216,9 +224,8 @@ async fn a_deadline_ends_what_ignores_it_and_what_it_left_behind() {
     let settings = CommandSettings { deadline: Duration::from_millis(1_500), ..stage.settings(Preset::Any, script) };
     let error = stage.cause(settings).await;
     assert!(matches!(error.cause, Cause::TimedOut(_)) && error.class() == ErrorClass::Timeout, "{error}");
-    for pid in ["child", "grandchild"] {
-        assert!(!alive(&stage.read(pid)), "{pid}");
-    }
+    assert!(["child", "grandchild"].iter().all(|name| !stage.read(name).is_empty()), "both had begun");
+    assert_eq!(stage.left(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -231,12 +238,13 @@ async fn cancelling_ends_it_and_a_daemon_does_not_survive_its_parent() {
     let agent = CommandAgent::new(settings, Some(PathBuf::from(env!("CARGO_BIN_EXE_specwave")))).unwrap();
     let error = agent.perform(&task, &mut |_| seen.cancel(), &cancel).await.unwrap_err();
     assert!(matches!(error.cause, Cause::Cancelled) && error.class() == ErrorClass::Cancelled, "{error}");
-    assert!(!alive(&stage.read("pid")));
+    assert_eq!(stage.left(), Vec::<String>::new());
 
     let daemon = format!("setsid sleep 1000 >/dev/null 2>&1 & echo $! > daemon\n{}", say(&[DONE]));
     let began = Instant::now();
     stage.run(stage.settings(Preset::Claude, &daemon)).await.unwrap();
-    assert!(!alive(&stage.read("daemon")) && began.elapsed() < Duration::from_mins(1));
+    assert!(!stage.read("daemon").is_empty() && began.elapsed() < Duration::from_mins(1));
+    assert_eq!(stage.left(), Vec::<String>::new());
 }
 
 #[tokio::test]
