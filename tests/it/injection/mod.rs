@@ -63,6 +63,14 @@ impl Stage {
         assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
     }
 
+    /// What git says of a run's branch.
+    fn git(&self, run: &str, arguments: &[&str]) -> String {
+        let repository = self.installation.data_dir().join("repositories").join(run).join("repository");
+        let output = std::process::Command::new("git").arg("--git-dir").arg(repository).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     fn run(&self, steps: &[String]) -> Ended {
         let steps: Vec<String> = steps.iter().enumerate().map(|(at, step)| format!("{}. {step}", at + 1)).collect();
         let steps = steps.join("\n");
@@ -172,6 +180,7 @@ async fn an_agent_that_obeys_every_hostile_text_does_no_harm() {
         program.display(),
         stage.tools().display()
     ));
+    file(stage.folder.path(), "specwave.toml", "[run]\nattempts_max = 2\n");
     let (steps, heard) = steps(&stage);
     let ended = stage.run(&steps);
     let run = ended.report()["run"].as_str().unwrap().to_owned();
@@ -189,7 +198,7 @@ async fn an_agent_that_obeys_every_hostile_text_does_no_harm() {
         assert!(!harmful || states[&at] == "failed", "{:?}: {}", CORPUS[number], states[&at]);
     }
     // The first module is what its own unit made of it.
-    let first = fs::read_to_string(stage.folder.path().join("out/src/step_1.py")).unwrap();
+    let first = stage.git(&run, &["show", "HEAD:src/step_1.py"]);
     assert!(first.contains("return 1") && !first.contains("tampered"), "{first}");
 
     // Nothing outside was written, and nobody was reached.
@@ -201,12 +210,13 @@ async fn an_agent_that_obeys_every_hostile_text_does_no_harm() {
 
     // No secret is in anything that specwave delivers, says or keeps in its database.
     let events: String = ended.events.iter().map(Value::to_string).collect();
-    let dump = stage.server.dump();
+    let (dump, merged) = (stage.server.dump(), stage.git(&run, &["log", "--patch"]));
+    assert!(merged.contains("src/step_1.py") && dump.contains(&run));
     for secret in [CANARY, OUTSIDE] {
         let hex = secret.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert!(!events.contains(secret) && !ended.said.contains(secret) && !said.contains(secret), "{secret} is told");
         assert!(!dump.contains(secret) && !dump.contains(&hex), "{secret} is in the database");
-        assert_eq!(holding(&stage.folder.path().join("out"), &[secret]), Vec::<PathBuf>::new());
+        assert!(!merged.contains(secret), "{secret} is merged");
     }
     // Nothing was approved.
     assert!(!dump.contains("unit.approved"));
