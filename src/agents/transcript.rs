@@ -1,5 +1,7 @@
 //! What was said, without secrets and of bounded size.
 
+use crate::redact::redact;
+
 /// More of one text is left out: a whole answer and a whole prompt of usual size fit.
 const ENTRY_BYTES_MAX: usize = 64 * 1024;
 /// More of a whole conversation is left out.
@@ -8,7 +10,7 @@ const BYTES_MAX: usize = 512 * 1024;
 /// One thing that was said or that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// `system`, `user`, `model` or `note`.
+    /// Who said it, or what it is: `system`, `user`, `model`, `agent`, `keys`, `tool`, `note` …
     pub kind: &'static str,
     /// What.
     pub text: String,
@@ -24,6 +26,11 @@ pub struct Transcript {
 }
 
 impl Transcript {
+    /// Adds a text without what looks like a secret in it.
+    pub(in crate::agents) fn tell(&mut self, kind: &'static str, text: &str) {
+        self.add(kind, &redact(text));
+    }
+
     /// Adds a text that holds no secrets any more.
     pub(in crate::agents) fn add(&mut self, kind: &'static str, text: &str) {
         let held: usize = self.entries.iter().map(|entry| entry.text.len()).sum();
@@ -39,6 +46,13 @@ impl Transcript {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_looks_like_a_secret_is_not_kept() {
+        let mut transcript = Transcript::default();
+        transcript.tell("user", "password=hunter2");
+        assert_eq!(transcript.entries[0].text, "password=[redacted]");
+    }
 
     #[test]
     fn what_is_beyond_the_limits_is_left_out_and_counted() {

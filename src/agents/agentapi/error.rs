@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::transcript::Transcript;
+use crate::agents::Transcript;
 use crate::engine::ErrorClass;
 
 /// The reason, with everything that was said before.

@@ -11,7 +11,6 @@ mod form;
 mod frames;
 mod prompts;
 mod session;
-mod transcript;
 mod view;
 mod wire;
 mod worker;
@@ -34,11 +33,12 @@ pub use error::{AgentApiError, Cause};
 pub use events::Events;
 pub use form::{AgentApiForm, Answered, Wanted};
 pub use prompts::PromptRule;
-pub use transcript::{Entry, Transcript};
 pub use wire::{Event, Message, MessageKind, Role, Status};
 pub use worker::AgentApiWorker;
 
 use session::Session;
+
+use crate::agents::Transcript;
 
 /// How long a connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);

@@ -7,10 +7,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::error::Cause;
 use super::events::Events;
 use super::prompts::question;
-use super::transcript::Transcript;
 use super::view::{Progress, View};
 use super::wire::{Event, Message, MessageKind, Role, Status};
 use super::{AgentApi, AgentApiTask};
+use crate::agents::Transcript;
 
 /// So often in a row a lost stream is opened again; a stream that says something ends the row.
 const CONNECTIONS_MAX: u32 = 6;
@@ -65,8 +65,8 @@ impl<'a> Session<'a> {
             return;
         }
         match self.api.send(INTERRUPT, MessageKind::Raw).await {
-            Ok(()) => self.notes.add("keys", "Ctrl-C"),
-            Err(cause) => self.notes.add("note", &format!("the agent could not be interrupted: {cause}")),
+            Ok(()) => self.notes.tell("keys", "Ctrl-C"),
+            Err(cause) => self.notes.tell("note", &format!("the agent could not be interrupted: {cause}")),
         }
     }
 
@@ -78,10 +78,10 @@ impl<'a> Session<'a> {
     pub(super) fn transcript(&self) -> Transcript {
         let mut transcript = Transcript::default();
         for message in self.said() {
-            transcript.add(if message.role == Role::Agent { "agent" } else { "user" }, &message.content);
+            transcript.tell(if message.role == Role::Agent { "agent" } else { "user" }, &message.content);
         }
         for note in &self.notes.entries {
-            transcript.add(note.kind, &note.text);
+            transcript.tell(note.kind, &note.text);
         }
         transcript.left_out_bytes += self.notes.left_out_bytes;
         transcript
@@ -121,7 +121,7 @@ impl<'a> Session<'a> {
                     failed = if self.api.status().await? == Status::Running { Cause::Busy } else { cause };
                 }
                 Err(cause) if cause.lost() => {
-                    self.notes.add("note", &format!("sending was not confirmed: {cause}"));
+                    self.notes.tell("note", &format!("sending was not confirmed: {cause}"));
                     if self.taken().await? {
                         return Ok(());
                     }
@@ -194,7 +194,7 @@ impl<'a> Session<'a> {
         let Some((text, rule)) = question(&api.settings.prompts, &shown) else { return Ok(false) };
         let Some(answer) = rule.answer.as_ref().filter(|_| self.answers < ANSWERS_MAX) else { return Err(Cause::NeedsInput(text)) };
         self.answers += 1;
-        self.notes.add("keys", &format!("{} to: {text}", answer.escape_debug()));
+        self.notes.tell("keys", &format!("{} to: {text}", answer.escape_debug()));
         self.view.told();
         api.send(answer, MessageKind::Raw).await?;
         if !self.hear(Some(Instant::now() + ANSWER_MAX)).await? {
@@ -217,7 +217,7 @@ impl<'a> Session<'a> {
                 Err(_) if until.is_some_and(|until| Instant::now() >= until) => return Ok(false),
                 Err(_) => {
                     if Some(self.api.status().await?) != self.view.status() {
-                        self.notes.add("note", "the stream fell silent and was opened again");
+                        self.notes.tell("note", "the stream fell silent and was opened again");
                         self.forget();
                     }
                 }
@@ -227,7 +227,7 @@ impl<'a> Session<'a> {
 
     fn take(&mut self, event: Event) -> Result<bool, Cause> {
         if let Event::Fault { message, level } = &event {
-            self.notes.add("note", &format!("the agent reports ({level}): {message}"));
+            self.notes.tell("note", &format!("the agent reports ({level}): {message}"));
         }
         self.view.take(event)
     }
@@ -261,7 +261,7 @@ impl<'a> Session<'a> {
             if !failed.lost() || self.silent >= CONNECTIONS_MAX {
                 return Err(failed);
             }
-            self.notes.add("note", &format!("{failed}; connected again"));
+            self.notes.tell("note", &format!("{failed}; connected again"));
             self.forget();
             sleep(RECONNECT_BASE.saturating_mul(1 << self.silent).mul_f64(fastrand::f64())).await;
         }

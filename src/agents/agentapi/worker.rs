@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::form::Wanted;
-use super::{AgentApi, AgentApiTask, Cause, Transcript};
+use super::{AgentApi, AgentApiTask, Cause};
 use crate::agents::llm::LlmTask;
 use crate::agents::llm::prompt::Prompts;
 use crate::agents::meter::Held;
-use crate::agents::{Account, Agent, AgentError, Bound, Delivered, Delivery, Work};
+use crate::agents::{Account, Agent, AgentError, Bound, Delivered, Delivery, Transcript, Work};
 use crate::engine::ErrorClass;
 use crate::model::AgentKind;
 
