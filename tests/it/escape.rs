@@ -248,7 +248,7 @@ async fn a_command_that_needs_more_is_refused_and_one_that_is_free_says_so() {
     let error = exec::run(&free, &CancellationToken::new()).await.unwrap_err();
     let ExecError::Unconfined { reason, .. } = &error else { panic!("{error}") };
     assert!(reason.starts_with(&format!("it needs the sandbox level seccomp and would get {}", free.level_max)), "{reason}");
-    assert!(error.hint().contains("doctor") && error.hint().contains("--no-sandbox"));
+    assert!(error.hint().contains("doctor"), "{}", error.hint());
 }
 
 #[tokio::test]
