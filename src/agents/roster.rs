@@ -208,7 +208,8 @@ fn model(profile: &Profile, settings: &ModelSettings, unit_timeout: Duration) ->
 
 fn command(profile: &Profile, settings: &AgentSettings) -> Result<Arc<dyn Agent>, String> {
     let form = command_settings(profile).map_err(|error| error.to_string())?;
-    let wanted = form.settings().map_err(|error| error.to_string())?;
+    let mut wanted = form.settings().map_err(|error| error.to_string())?;
+    wanted.confinement = wanted.confinement.or_weaker(settings.weaker_sandbox);
     missing(&wanted.pass, &settings.environment)?;
     let prompts = Prompts::load(settings.model.prompts.as_deref()).map_err(|error| error.to_string())?;
     let agent = CommandAgent::new(wanted, None).map_err(|error| error.to_string())?;

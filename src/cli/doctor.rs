@@ -215,8 +215,10 @@ fn confinement() -> Diagnosis {
     let more = why_not_more.as_ref().map(|why| format!("; no more, because {why}")).unwrap_or_default();
     let detail = format!("{tier}; a command can still {}{more}", level.gaps());
     let hint = match level {
-        Level::None => Some("use a kernel with Landlock (5.13 or newer, not disabled at boot); agents' commands are refused without it"),
-        Level::Landlock => Some("use a kernel with seccomp; agents whose profile needs it are refused"),
+        Level::None => Some(
+            "use a kernel with Landlock (5.13 or newer, not disabled at boot); without it commands are refused unless --no-sandbox is given",
+        ),
+        Level::Landlock => Some("use a kernel with seccomp; agents whose profile needs it are refused unless --no-sandbox is given"),
         Level::Seccomp | Level::Bubblewrap => None,
     };
     Diagnosis { what: "sandbox", well: level >= Level::Seccomp, mode: level.to_string(), detail, hint: hint.map(str::to_owned) }

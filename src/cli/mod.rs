@@ -81,6 +81,9 @@ pub struct Global {
     /// Reach for nothing beyond this machine
     #[arg(long, global = true)]
     offline: bool,
+    /// Run commands with a weaker sandbox than they need where this machine offers no better one; recorded with the run
+    #[arg(long, global = true)]
+    no_sandbox: bool,
     /// Log more: -v info, -vv debug
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
@@ -220,6 +223,9 @@ impl Global {
         }
         if self.offline {
             flags.push(("offline", toml::Value::Boolean(true)));
+        }
+        if self.no_sandbox {
+            flags.push(("sandbox.required", toml::Value::Boolean(false)));
         }
         Config::load(&flags).map_err(|error| match error.hint() {
             Some(hint) => Failure::usage(error.to_string()).hint(hint),

@@ -151,6 +151,7 @@ async fn check(args: CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
         let refused = |error: skills::collect::CollectError| Failure::usage(super::failure::chain(&error)).hint(error.hint());
         let collected = tokio::task::spawn_blocking(move || collect(&named)).await.context("reading the files")?.map_err(refused)?;
         let mut tools = Tools::find(&collected.root, &config.data_dir);
+        tools.weaker_sandbox = !config.sandbox_required;
         if let Some(ruff) = &args.ruff {
             tools.take_ruff(ruff.clone());
         }

@@ -27,6 +27,8 @@ pub struct AgentSettings {
     pub debugger: Option<String>,
     /// The share of the units that are shown no patterns, so that their effect can be measured: 0.1 to 0.5, or 0 for no trial.
     pub holdout_share: f64,
+    /// True: commands that need a stronger sandbox than this machine offers run with what there is.
+    pub weaker_sandbox: bool,
     /// The model behind profiles that name none.
     pub model: ModelSettings,
     /// What commands may be given of specwave's own environment, where their profile names it.
@@ -123,6 +125,7 @@ impl Layers {
             rules: self.agent_rules()?,
             debugger: named("agents.debugger")?,
             holdout_share: share,
+            weaker_sandbox: !self.boolean("sandbox.required")?,
             model: self.model()?,
             environment: Environment::of(inherited),
         })

@@ -238,6 +238,8 @@ pub struct Config {
     pub http: HttpSettings,
     /// True: reach for nothing beyond this machine.
     pub offline: bool,
+    /// False: a command whose sandbox this machine cannot offer runs with a weaker one, or with none.
+    pub sandbox_required: bool,
     /// The target pack, when the specification does not name one.
     pub target: String,
     /// Units that are worked on at once, 1 to 256.
@@ -371,6 +373,7 @@ impl Layers {
             },
             http: self.http(&data_dir)?,
             offline: self.boolean("offline")?,
+            sandbox_required: self.boolean("sandbox.required")?,
             target: self.text("run.target")?.to_owned(),
             concurrency: usize::try_from(self.integer("run.concurrency", 1, 256, "a whole number from 1 to 256")?).unwrap_or(1),
             unit_timeout: self.seconds("run.unit_timeout_secs", 1, 86_400, "seconds from 1 to 86400")?,

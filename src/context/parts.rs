@@ -153,10 +153,11 @@ fn around(input: &Input<'_>) -> Vec<Text> {
     let beside = |task: &&Task| task.role == Role::Unit && task.wave == input.unit.wave && task.key != input.unit.key;
     let siblings: Vec<&Task> = input.plan.tasks.iter().filter(beside).collect();
     for task in siblings.iter().take(SIBLINGS_MAX) {
-        parts.push(text(
-            format!("unit {}", task.key),
-            format!("Made at the same time, leave its files alone: {} ({})\n", task.key, task.files.join(", ")),
-        ));
+        let told = match task.files.as_slice() {
+            [] => format!("Made at the same time, with files of its own choice: {}\n", task.key),
+            files => format!("Made at the same time, leave its files alone: {} ({})\n", task.key, files.join(", ")),
+        };
+        parts.push(text(format!("unit {}", task.key), told));
     }
     if siblings.len() > SIBLINGS_MAX {
         parts.push(text("plan", format!("… and {} more units of this wave\n", siblings.len() - SIBLINGS_MAX)));

@@ -38,7 +38,8 @@ pub struct Command {
 }
 
 impl Command {
-    /// A command in `dir` that may write nothing but its scratch directory, without network, with default limits.
+    /// A command in `dir` that may write nothing but its scratch directory, without network, with default limits. It is refused where
+    /// not even Landlock is offered.
     pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>, dir: impl Into<PathBuf>) -> Self {
         Self {
             argv: argv.into_iter().map(Into::into).collect(),
@@ -47,7 +48,7 @@ impl Command {
             readable: Vec::new(),
             writable: Vec::new(),
             network: Network::None,
-            confinement: Confinement::Available,
+            confinement: Confinement::Required(Level::Landlock),
             level_max: Level::Bubblewrap,
             limits: Limits::default(),
             input: None,
@@ -92,11 +93,28 @@ pub enum Confinement {
     /// It is refused where less than this level is offered: for commands that a model or agent chose, or whose code it wrote.
     /// Where no mount namespace hides them, it may not use UNIX sockets either (`socketpair` works).
     Required(Level),
-    /// It runs with what the machine offers, and [`Finished::tier`] says what that was: for our own deterministic commands.
+    /// It runs with what the machine offers, be it nothing, on somebody's explicit demand, and [`Finished::tier`] says what that was.
     Available,
     /// It is not confined, on somebody's explicit demand, and [`Finished::tier`] says so. Limits, the cleared environment and the
     /// end of all its processes hold all the same.
     Off,
+}
+
+impl Confinement {
+    /// At least that level, or, where somebody takes a weaker sandbox, whatever there is.
+    #[must_use]
+    pub fn needing(level: Level, weaker: bool) -> Self {
+        if weaker { Self::Available } else { Self::Required(level) }
+    }
+
+    /// The same for what was decided elsewhere; what is off stays off.
+    #[must_use]
+    pub fn or_weaker(self, weaker: bool) -> Self {
+        match self {
+            Self::Required(level) => Self::needing(level, weaker),
+            Self::Available | Self::Off => self,
+        }
+    }
 }
 
 /// How much a command may use.
@@ -272,7 +290,7 @@ impl ExecError {
             Self::Supervisor { .. } => "the specwave binary must be readable and executable, and processes must be allowed to start",
             Self::Refused { .. } => "check that the program is installed and that the directory exists",
             Self::Unconfined { .. } => {
-                "`specwave doctor` shows what this machine offers: Landlock takes Linux 5.13, bubblewrap must be installed and allowed to make namespaces; what an agent needs its profile says (`sandbox`)"
+                "`specwave doctor` shows what this machine offers: Landlock takes Linux 5.13, bubblewrap must be installed and allowed to make namespaces; what an agent needs its profile says (`sandbox`); `--no-sandbox` takes a weaker one, and records it"
             }
             Self::Lost { .. } => "look for the out-of-memory killer in the kernel's log, then run again",
         }

@@ -38,6 +38,7 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
     let validation = output::<Validation>(&journal, Phase::Validate);
     let mut degraded: Vec<String> = degradations::of_run(&mut tx, run).await?.iter().map(outage).collect();
     degraded.extend(output::<super::learn::Learned>(&journal, Phase::Learn).map(|learned| learned.degraded).unwrap_or_default());
+    degraded.extend(validation.as_ref().and_then(|validation| validation.weaker_sandbox.clone()));
     let findings = findings::of_run(&mut tx, run).await?.into_iter().map(|(_, finding)| finding).collect();
     let title = title(&mut tx, &snapshot, plan.as_ref()).await?;
     tx.commit().await?;

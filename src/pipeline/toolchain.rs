@@ -31,6 +31,8 @@ pub struct Toolchain {
     pack: Arc<TargetPack>,
     environment: Environment,
     package: String,
+    /// True when its commands may run where they cannot be confined.
+    weaker_sandbox: bool,
 }
 
 impl Toolchain {
@@ -44,9 +46,10 @@ impl Toolchain {
         let mut installer = Installer::new(&config.data_dir).inherit(config.inherited.clone());
         installer.python = PathBuf::from(&config.python);
         installer.offline = config.offline;
+        installer.weaker_sandbox = !config.sandbox_required;
         let environment = installer.prepare(pack.name(), pack.lock(), stop).await?;
         let package = pack.package(document);
-        Ok(Self { pack, environment, package })
+        Ok(Self { pack, environment, package, weaker_sandbox: !config.sandbox_required })
     }
 
     /// A command of the manifest with its placeholders filled, in `dir`, which it may change.
@@ -60,6 +63,7 @@ impl Toolchain {
             ],
         });
         let mut command = Command::new(argv, dir);
+        command.confinement = command.confinement.or_weaker(self.weaker_sandbox);
         command.env.extend(self.pack.commands().environment.clone());
         command.env.insert("PATH".to_owned(), format!("{}:/usr/local/bin:/usr/bin:/bin", self.environment.dir.join("bin").display()));
         command.readable.clone_from(&self.environment.readable);
@@ -122,6 +126,7 @@ impl Toolchain {
             live_path: commands.health_live.clone(),
             openapi_path: commands.openapi.clone(),
             wall: PROBE_WALL,
+            weaker_sandbox: self.weaker_sandbox,
             supervisor: None,
         }
     }
@@ -150,11 +155,12 @@ fn judged(name: &str, subject: Option<Subject>, command: &Command, finished: &Fi
     }
 }
 
-/// A command as a person would have seen it: its line, what it printed, how it ended.
+/// A command as a person would have seen it: its line, what it printed, how it ended, and how it was confined.
 fn logged(command: &Command, finished: &Finished) -> String {
     let output = finished.output(DETAIL_CHARS_MAX);
     let newline = if output.is_empty() { "" } else { "\n" };
-    let log = format!("$ {}\n{output}{newline}{} after {} ms\n", command.line(), finished.exit, finished.duration.as_millis());
+    let (line, exit, ms, level) = (command.line(), finished.exit, finished.duration.as_millis(), finished.tier.level);
+    let log = format!("$ {line}\n{output}{newline}{exit} after {ms} ms, sandbox {level}\n");
     crate::redact::redact(&log)
 }
 

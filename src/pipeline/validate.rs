@@ -16,6 +16,7 @@ use super::journal::{self, Done};
 use super::service::{self, ServiceCheck};
 use super::toolchain::Toolchain;
 use super::{PipelineError, Run, junit};
+use crate::exec::sandbox;
 use crate::generate::ProjectCheck;
 use crate::model::spec::TechChoice;
 use crate::model::{CheckResult, EventKind, Phase, Plan, SpecDocument, Subject, UnitState, Verdict};
@@ -35,6 +36,9 @@ pub struct Validation {
     pub waiting: Vec<String>,
     /// Units that failed or were blocked by one that failed.
     pub unfinished: Vec<String>,
+    /// That commands were let run with a weaker sandbox than they need, and what there was.
+    #[serde(default)]
+    pub weaker_sandbox: Option<String>,
 }
 
 impl Validation {
@@ -92,11 +96,24 @@ pub async fn phase(run: &Run, document: &SpecDocument, plan: &Plan, round: u32) 
             None => (Vec::new(), None, Vec::new()),
         };
         let compliance = Compliance::judge(&plan.requirements, &evidence);
-        let validation = Validation { tree, checks, probe: service, compliance, waiting, unfinished };
+        let weaker_sandbox = weaker_sandbox(run).await?;
+        let validation = Validation { tree, checks, probe: service, compliance, waiting, unfinished, weaker_sandbox };
         let summary = summary(&validation);
         Ok(Done::new(validation, summary))
     })
     .await
+}
+
+/// What is recorded where somebody takes a weaker sandbox than commands need. Which level each command got is in its log.
+async fn weaker_sandbox(run: &Run) -> Result<Option<String>, PipelineError> {
+    if run.config.sandbox_required {
+        return Ok(None);
+    }
+    let offer = tokio::task::spawn_blocking(|| sandbox::offered().tier).await;
+    let offer = offer.map_err(|error| PipelineError::Plan(error.to_string()))?;
+    let message = format!("commands were let run with a weaker sandbox than they need (--no-sandbox); this machine offers {offer}");
+    run.events.send(EventKind::Warning { message: message.clone() }).await;
+    Ok(Some(message))
 }
 
 /// The project's own checks and the probe of the running service, beside each other, at most as many as units at once.

@@ -248,7 +248,18 @@ async fn a_command_that_needs_more_is_refused_and_one_that_is_free_says_so() {
     let error = exec::run(&free, &CancellationToken::new()).await.unwrap_err();
     let ExecError::Unconfined { reason, .. } = &error else { panic!("{error}") };
     assert!(reason.starts_with(&format!("it needs the sandbox level seccomp and would get {}", free.level_max)), "{reason}");
-    assert!(error.hint().contains("doctor"), "{}", error.hint());
+    assert!(error.hint().contains("doctor") && error.hint().contains("--no-sandbox"), "{}", error.hint());
+
+    // Whoever takes a weaker one is told which it was; and what was never confined is not by that.
+    free.confinement = free.confinement.or_weaker(true);
+    assert_eq!(run(&free).await.tier.level, free.level_max);
+    assert_eq!(Confinement::Off.or_weaker(true), Confinement::Off);
+
+    // Without a word about it nothing runs unconfined.
+    let mut silent = Command::new(["true"], dir.path());
+    silent.supervisor.clone_from(&free.supervisor);
+    silent.level_max = Level::None;
+    assert!(matches!(exec::run(&silent, &CancellationToken::new()).await, Err(ExecError::Unconfined { .. })));
 }
 
 #[tokio::test]

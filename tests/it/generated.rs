@@ -81,6 +81,7 @@ impl Generated {
             live_path: commands.health_live.clone(),
             openapi_path: commands.openapi.clone(),
             wall: Duration::from_mins(10),
+            weaker_sandbox: false,
             supervisor: Some(supervisor()),
         }
     }

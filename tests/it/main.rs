@@ -41,6 +41,7 @@ mod probe_generated;
 mod projection;
 mod prose;
 mod proxy;
+mod repairing;
 mod retrieval;
 mod run;
 mod server;

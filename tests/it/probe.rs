@@ -43,6 +43,7 @@ fn plan(dir: &Path, document: &SpecDocument, bug: &str) -> ServicePlan {
         live_path: "/ready".to_owned(),
         openapi_path: "/openapi.json".to_owned(),
         wall: Duration::from_mins(5),
+        weaker_sandbox: false,
         supervisor: Some(PathBuf::from(env!("CARGO_BIN_EXE_specwave"))),
     }
 }

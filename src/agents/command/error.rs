@@ -143,7 +143,9 @@ impl CommandError {
             Cause::Cancelled => "run again",
             Cause::Limit(_) => "raise that limit, or split the unit",
             Cause::Crashed { .. } | Cause::Failed(_) => "look at the transcript, and run the program by hand",
-            Cause::Unconfined(_) => "`specwave doctor` shows what this machine offers; the profile's `sandbox` says what the agent needs",
+            Cause::Unconfined(_) => {
+                "`specwave doctor` shows what this machine offers; the profile's `sandbox` says what the agent needs; `--no-sandbox` takes a weaker one, and records it"
+            }
             Cause::Settings(_) => "change the agent's settings",
             Cause::Prompt { .. } => "free some space in the directory for temporary files",
             Cause::Exec(error) => error.hint(),

@@ -16,8 +16,9 @@ use super::reading::Reading;
 use super::report::{Ended, Progress, Report};
 use super::settings::CommandSettings;
 use super::task::{CommandOutcome, CommandTask};
-use super::transcript::{Cleaner, Transcript, cut};
+use super::transcript::{Transcript, cut};
 use crate::exec::{self, Command, Confinement, ExecError, Exit, Finished, Limits, Network, Printed, Tier};
+use crate::redact::KnownSecrets;
 
 /// Of what a program said at its end so much is quoted.
 const SAID_BYTES_MAX: usize = 2_000;
@@ -34,7 +35,7 @@ pub(super) async fn run(
         reading: Reading::new(settings.preset),
         report: Report::default(),
         transcript: Transcript::default(),
-        cleaner: Cleaner::new(&task.env),
+        secrets: KnownSecrets::of(&task.env),
         worktree: &task.worktree,
         stdout: Lines::new(LINE_BYTES_MAX),
         stderr: Lines::new(LINE_BYTES_MAX),
@@ -60,7 +61,7 @@ struct Session<'a> {
     reading: Reading,
     report: Report,
     transcript: Transcript,
-    cleaner: Cleaner,
+    secrets: KnownSecrets,
     worktree: &'a Path,
     stdout: Lines,
     stderr: Lines,
@@ -83,7 +84,7 @@ impl Session<'_> {
         let command = command(settings, supervisor, task, prompt.path())?;
         let (service, mut printed) = exec::follow(&command).await.map_err(|error| refused(error, &task.worktree))?;
         let tier = service.tier();
-        if settings.confinement != Confinement::Off && task.network != Network::Any && !tier.network {
+        if matches!(settings.confinement, Confinement::Required(_)) && task.network != Network::Any && !tier.network {
             // Nobody listens to it any more, and dropping it ends it.
             drop((printed, service));
             return Err(Cause::Unconfined(tier.to_string()));
@@ -163,7 +164,7 @@ impl Session<'_> {
         if self.report.counts.broken > broken
             && let Line::Whole(text) = line
         {
-            self.transcript.add("note", &self.cleaner.clean(&format!("not understood: {}", cut(text, SAID_BYTES_MAX))));
+            self.transcript.add("note", &self.secrets.clean(&format!("not understood: {}", cut(text, SAID_BYTES_MAX))));
         }
         for news in std::mem::take(&mut self.report.news) {
             let news = self.clean(news);
@@ -181,12 +182,12 @@ impl Session<'_> {
         if let Line::Whole(text) = line
             && !text.trim().is_empty()
         {
-            self.transcript.add("stderr", &self.cleaner.clean(text));
+            self.transcript.add("stderr", &self.secrets.clean(text));
         }
     }
 
     fn clean(&self, news: Progress) -> Progress {
-        let clean = |text: String| self.cleaner.clean(&text);
+        let clean = |text: String| self.secrets.clean(&text);
         match news {
             Progress::Started { session } => Progress::Started { session: clean(session) },
             Progress::Text(text) => Progress::Text(clean(text)),
@@ -225,14 +226,14 @@ impl Session<'_> {
     }
 
     fn quote(&self, said: &str) -> String {
-        cut(&self.cleaner.clean(said), SAID_BYTES_MAX).to_owned()
+        cut(&self.secrets.clean(said), SAID_BYTES_MAX).to_owned()
     }
 
     fn outcome(self, finished: Option<Finished>) -> CommandOutcome {
-        let message = self.report.message.as_ref().map(|message| self.cleaner.clean(message));
+        let message = self.report.message.as_ref().map(|message| self.secrets.clean(message));
         CommandOutcome {
             exit: finished.as_ref().map(|finished| finished.exit),
-            session: self.report.session.as_ref().map(|session| self.cleaner.clean(session)),
+            session: self.report.session.as_ref().map(|session| self.secrets.clean(session)),
             usage: self.report.usage,
             message,
             counts: self.report.counts,

@@ -1,17 +1,11 @@
 //! What a program said and did, without secrets and of bounded size.
 
-use std::collections::BTreeMap;
-
-use crate::redact::redact;
-
 /// More of one text is left out: a program's tools print whole files.
 const ENTRY_BYTES_MAX: usize = 16 << 10;
 /// More of a whole session is left out; its end is kept apart, in the outcome's last message.
 const BYTES_MAX: usize = 512 << 10;
 /// So many entries are kept, however small they are.
 const ENTRIES_MAX: usize = 5_000;
-/// A value that is shorter is no secret, and would tear holes into everything.
-pub(super) const SECRET_BYTES_MIN: usize = 8;
 
 /// One thing that was said or that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,27 +48,6 @@ pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..end]
 }
 
-/// Takes secrets out of what a program prints.
-#[derive(Clone, Default)]
-pub(super) struct Cleaner {
-    secrets: Vec<String>,
-}
-
-impl Cleaner {
-    /// Of values that were given to it in its environment.
-    pub(super) fn new(env: &BTreeMap<String, String>) -> Self {
-        let mut secrets: Vec<String> = env.values().filter(|value| value.len() >= SECRET_BYTES_MIN).cloned().collect();
-        // The longest first: one value may hold another.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Self { secrets }
-    }
-
-    /// The text without them and without whatever else looks like a secret.
-    pub(super) fn clean(&self, text: &str) -> String {
-        redact(&self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "[redacted]")))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,12 +67,5 @@ mod tests {
             chatty.add("text", "x");
         }
         assert_eq!((chatty.entries.len(), chatty.left_out_bytes), (5_000, 1_000));
-    }
-
-    #[test]
-    fn given_values_and_well_known_shapes_are_taken_out() {
-        let env = BTreeMap::from([("KEY".to_owned(), "correct-horse".to_owned()), ("N".to_owned(), "1".to_owned())]);
-        let said = "key correct-horse, n 1, Authorization: Bearer abcdef0123456789";
-        assert_eq!(Cleaner::new(&env).clean(said), "key [redacted], n 1, Authorization: [redacted]");
     }
 }

@@ -1,12 +1,12 @@
 //! A command as one agent among others: its profile, and the program that works in the unit's tree.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::transcript::SECRET_BYTES_MIN;
 use super::{CommandAgent, CommandError, CommandOutcome, CommandTask, Progress};
 use crate::agents::llm::LlmTask;
 use crate::agents::llm::prompt::Prompts;
@@ -17,9 +17,9 @@ use crate::engine::ErrorClass;
 use crate::exec::Network;
 use crate::exec::egress::{Contact, Egress, EgressLimits, EgressRecord, Verdict};
 use crate::model::AgentKind;
+use crate::redact::KnownSecrets;
 
 /// A profile that a program stands behind.
-#[derive(Debug)]
 pub struct CommandWorker {
     name: String,
     role: String,
@@ -28,6 +28,14 @@ pub struct CommandWorker {
     prompts: Prompts,
     /// What the program is given beside what every command gets; secret.
     env: BTreeMap<String, String>,
+    /// The same, to be recognised.
+    secrets: KnownSecrets,
+}
+
+impl fmt::Debug for CommandWorker {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("CommandWorker").field("name", &self.name).field("version", &self.version).finish_non_exhaustive()
+    }
 }
 
 impl CommandWorker {
@@ -36,7 +44,8 @@ impl CommandWorker {
         let role_hash = hex::encode(Sha256::digest(role));
         let version = format!("{} {} role {}", agent.version(), prompts.version_for_trees(), &role_hash[..12]);
         let env = agent.settings().environment(|name| environment.get(name));
-        Self { name: name.to_owned(), role: role.to_owned(), version, agent, prompts, env }
+        let secrets = KnownSecrets::of(&env);
+        Self { name: name.to_owned(), role: role.to_owned(), version, agent, prompts, env, secrets }
     }
 
     /// The proxy through which it reaches the hosts that its settings name; none where it has no network.
@@ -165,8 +174,7 @@ impl Agent for CommandWorker {
     }
 
     fn gives_away(&self, text: &[u8]) -> Option<&str> {
-        let held = |value: &str| value.len() >= SECRET_BYTES_MIN && text.windows(value.len()).any(|part| part == value.as_bytes());
-        self.env.iter().find(|(_, value)| held(value)).map(|(name, _)| name.as_str())
+        self.secrets.held_by(text)
     }
 
     fn patience(&self) -> Option<Duration> {

@@ -39,6 +39,8 @@ pub struct Installer {
     pub env: BTreeMap<String, String>,
     /// True when nothing may be downloaded.
     pub offline: bool,
+    /// True when it may be built where commands cannot be confined.
+    pub weaker_sandbox: bool,
     /// The binary that supervises the commands; none is this very program.
     pub supervisor: Option<PathBuf>,
 }
@@ -166,6 +168,7 @@ impl Installer {
             version_min: (3, 11),
             env: BTreeMap::new(),
             offline: false,
+            weaker_sandbox: false,
             supervisor: None,
         }
     }
@@ -267,6 +270,7 @@ impl Installer {
 
     fn command<'a>(&self, argv: impl IntoIterator<Item = &'a str>, dir: &Path, interpreter: &Interpreter) -> Command {
         let mut command = Command::new(argv, dir);
+        command.confinement = command.confinement.or_weaker(self.weaker_sandbox);
         command.readable = interpreter.readable();
         command.writable = vec![dir.to_owned()];
         command.limits = Limits { wall: INSTALL_MAX, cpu_secs: INSTALL_MAX.as_secs(), ..Limits::default() };

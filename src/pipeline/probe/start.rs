@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Payload};
 use crate::exec::capture::Captured;
-use crate::exec::{self, Command, Confinement, Exit, Finished, Limits, Network, Service};
+use crate::exec::{self, Command, Exit, Finished, Limits, Network, Service};
 use crate::model::Method;
 
 /// How long a service may take to become ready.
@@ -48,6 +48,8 @@ pub struct ServicePlan {
     pub openapi_path: String,
     /// How long everything may take.
     pub wall: Duration,
+    /// True when it may run where it cannot be confined.
+    pub weaker_sandbox: bool,
     /// The binary that supervises the processes; none is this very program.
     pub supervisor: Option<PathBuf>,
 }
@@ -217,7 +219,7 @@ fn command(plan: &ServicePlan, argv: &[String], scratch: &Path, port: u16) -> Co
     command.readable.clone_from(&plan.readable);
     command.writable = vec![scratch.to_owned()];
     command.network = Network::Ports(vec![port]);
-    command.confinement = Confinement::Available;
+    command.confinement = command.confinement.or_weaker(plan.weaker_sandbox);
     command.limits = Limits { wall: plan.wall, output_bytes: CAPTURE_BYTES_MAX, ..Limits::default() };
     command.supervisor.clone_from(&plan.supervisor);
     command

@@ -80,7 +80,7 @@ async fn mend(
         let argv = [program.clone()].into_iter().chain(options).chain(files.iter().map(|file| (*file).clone()));
         let mut command = command(argv, root, tools);
         command.writable.push(root.to_owned());
-        command.confinement = Confinement::Required(Level::Seccomp);
+        command.confinement = Confinement::needing(Level::Seccomp, tools.weaker_sandbox);
         answer(&command, &[0], cancel).await?;
     }
     Ok(())

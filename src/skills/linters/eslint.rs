@@ -51,7 +51,7 @@ pub(super) async fn run(root: &Path, files: &[&String], tools: &Tools, cancel: &
     let argv = [eslint.to_string_lossy().into_owned()].into_iter().chain(options).chain(files.iter().map(|file| (*file).clone()));
     let mut command = command(argv, root, tools);
     // Its configuration is a program of the project.
-    command.confinement = Confinement::Required(Level::Seccomp);
+    command.confinement = Confinement::needing(Level::Seccomp, tools.weaker_sandbox);
     read(root, &answer(&command, &[0, 1], cancel).await?)
 }
 

@@ -109,6 +109,7 @@ async fn run(linter: Linter, root: &Path, files: &[&String], tools: &Tools, canc
 /// A command in the project that may not write to it.
 fn command(argv: impl IntoIterator<Item = String>, root: &Path, tools: &Tools) -> Command {
     let mut command = Command::new(argv, root);
+    command.confinement = command.confinement.or_weaker(tools.weaker_sandbox);
     command.limits = Limits { wall: WALL_MAX, output_bytes: OUTPUT_BYTES_MAX, ..Limits::default() };
     command.readable.clone_from(&tools.readable);
     command.supervisor.clone_from(&tools.supervisor);

@@ -15,6 +15,8 @@ pub struct Tools {
     pub cargo: Option<PathBuf>,
     /// What confined tools must be able to read beside the project.
     pub readable: Vec<PathBuf>,
+    /// True when they may run where they cannot be confined as they need.
+    pub weaker_sandbox: bool,
     /// The binary that supervises them; none is this very program.
     pub supervisor: Option<PathBuf>,
 }

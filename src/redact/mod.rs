@@ -1,8 +1,12 @@
 //! Secrets out of text: applied to whatever is logged, stored as a command's output, or shown.
 
+mod known;
+
 use std::sync::LazyLock;
 
 use regex::Regex;
+
+pub use known::KnownSecrets;
 
 static PATTERNS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     let compile = |pattern: &str| Regex::new(pattern).expect("the patterns are constants that a test compiles");
