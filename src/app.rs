@@ -13,7 +13,7 @@ use crate::engine::{Engine, EngineOptions, RetryPolicy, RunGuard};
 use crate::generate::TargetPack;
 use crate::learning::{Follower, Memory};
 use crate::model::Actor;
-use crate::pipeline::run::Submission;
+use crate::pipeline::run::{RunOptions, Submission};
 use crate::pipeline::{Events, Run};
 use crate::runner::queue::Prepare;
 use crate::store::breaker::Thresholds;
@@ -144,6 +144,7 @@ impl App {
             told: Arc::default(),
             begun: Arc::default(),
             tools: Arc::new(OnceCell::new()),
+            repository: Arc::new(OnceCell::new()),
         })
     }
 
@@ -169,6 +170,7 @@ impl App {
         let row = runs::find(&mut tx, guard.run).await?.ok_or_else(|| anyhow::anyhow!("run {} is gone", guard.run))?;
         let content = specs::content(&mut tx, row.spec, row.spec_version).await?;
         let (content, source_name) = content.ok_or_else(|| anyhow::anyhow!("version {} of {} is gone", row.spec_version, row.slug))?;
+        let options: RunOptions = serde_json::from_value(row.options)?;
         Ok(Submission {
             spec: row.spec,
             slug: row.slug,
@@ -176,8 +178,8 @@ impl App {
             content,
             source_name,
             target: row.target,
-            out: PathBuf::from(row.output_dir),
-            options: serde_json::from_value(row.options)?,
+            out: options.delivers().then(|| PathBuf::from(row.output_dir)),
+            options,
         })
     }
 

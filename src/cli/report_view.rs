@@ -51,8 +51,15 @@ pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
     for line in &report.degraded {
         say!("{CARE}degraded{CARE:#}: {line}");
     }
-    section("Files");
-    say!("  {}", report.out);
+    if let Some(branch) = &report.branch {
+        section("Branch");
+        say!("  {} of {}", branch.branch, branch.repository);
+        say!("  {QUIET}from {}{QUIET:#}", branch.start);
+    }
+    if report.branch.as_ref().is_none_or(|branch| branch.repository != report.out) {
+        section("Files");
+        say!("  {}", report.out);
+    }
     if let Some(hash) = &report.tree_hash {
         say!("  {QUIET}tree {hash}{QUIET:#}");
     }
@@ -74,6 +81,11 @@ pub fn print_ending(report: &RunReport, compliance: Option<&Compliance>) {
     if let Some(agents) = &report.agents {
         say!("{}", agents_view::used(agents));
         say!("{}", agents_view::saved(agents));
+    }
+    if let Some(branch) = &report.branch {
+        say!("branch  {} of {}", branch.branch, branch.repository);
+        let (repository, range) = (shell_path(Path::new(&branch.repository)), format!("{}..{}", branch.start, branch.branch));
+        say!("        git -C {repository} log --stat {range}");
     }
     if report.tree_hash.is_some() {
         say!("files   {}", report.out);

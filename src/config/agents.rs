@@ -25,6 +25,8 @@ pub struct AgentSettings {
     pub rules: BTreeMap<TaskType, String>,
     /// Who is sent when others have failed; none: whose duty it is.
     pub debugger: Option<String>,
+    /// True: whoever works in a tree may change files that no unit declares.
+    pub allow_undeclared: bool,
     /// The share of the units that are shown no patterns, so that their effect can be measured: 0.1 to 0.5, or 0 for no trial.
     pub holdout_share: f64,
     /// True: commands that need a stronger sandbox than this machine offers run with what there is.
@@ -124,6 +126,7 @@ impl Layers {
             default: named("agents.default")?,
             rules: self.agent_rules()?,
             debugger: named("agents.debugger")?,
+            allow_undeclared: self.boolean("agents.allow_undeclared")?,
             holdout_share: share,
             weaker_sandbox: !self.boolean("sandbox.required")?,
             model: self.model()?,

@@ -174,7 +174,13 @@ impl Submission {
 
     /// Finds or makes its run; the output directory is this server's choice, never the caller's.
     pub async fn make_run(&self, api: &Api, tx: &mut TenantTx, intake: &Intake, fresh: bool) -> Result<Submitted, ApiError> {
-        let options = RunOptions { format: self.format(), force: false, strict_waves: api.app.config.strict_waves, agent: None };
+        // A repository of this machine is not the caller's to name.
+        let options = RunOptions {
+            format: self.format(),
+            strict_waves: api.app.config.strict_waves,
+            allow_undeclared: api.app.config.agents.allow_undeclared,
+            ..RunOptions::default()
+        };
         let options = serde_json::to_value(&options).map_err(|error| ApiError::internal(&error))?;
         let output_dir = api.output_root.join(&intake.slug);
         let output_dir = output_dir.to_string_lossy();

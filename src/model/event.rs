@@ -103,6 +103,7 @@ pub enum Phase {
     Plan,
     Atomize,
     Schedule,
+    Branch,
     Execute,
     Repair,
     Validate,
@@ -113,12 +114,13 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Ingest,
         Self::Analyze,
         Self::Plan,
         Self::Atomize,
         Self::Schedule,
+        Self::Branch,
         Self::Execute,
         Self::Repair,
         Self::Validate,
@@ -135,6 +137,7 @@ impl Phase {
             Self::Plan => "plan",
             Self::Atomize => "atomize",
             Self::Schedule => "schedule",
+            Self::Branch => "branch",
             Self::Execute => "execute",
             Self::Repair => "repair",
             Self::Validate => "validate",

@@ -35,6 +35,9 @@ pub struct RunReport {
     pub finished_at: Option<OffsetDateTime>,
     /// The output directory.
     pub out: String,
+    /// The branch on which the units are merged; none when nobody works in a tree and the user named no repository.
+    #[serde(default)]
+    pub branch: Option<BranchReport>,
     /// SHA-256 over the deployed files' paths, modes and contents.
     pub tree_hash: Option<String>,
     /// What to type in the output directory to install and start what was delivered; empty when nothing was.
@@ -54,6 +57,19 @@ pub struct RunReport {
     /// What the agents that read were told and used; none when nobody was sent.
     #[serde(default)]
     pub agents: Option<AgentsReport>,
+}
+
+/// Where the units of a run are merged, one commit for each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct BranchReport {
+    /// The user's repository as it was named, or where the run's own is kept; on the machine that drove the run.
+    pub repository: String,
+    /// Its name.
+    pub branch: String,
+    /// The commit that it grows from.
+    pub start: String,
+    /// True when the repository is the user's.
+    pub users: bool,
 }
 
 /// What the agents that read were told and used in a run, and what is known of the effect of what was learned.

@@ -3,6 +3,8 @@
 //! Reads the artifacts; writes the output directory through its journal, after the run's token was compared under the
 //! directory's lock. Safe to repeat: an interrupted delivery is rolled forward, an equal tree changes nothing.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::journal::{self, Done};
@@ -21,13 +23,16 @@ pub struct Delivery {
 /// Delivers the tree.
 pub async fn phase(run: &Run) -> Result<Delivery, PipelineError> {
     journal::phase(run, Phase::Deploy, 1, async {
+        let Some(out) = run.submission.out.clone() else {
+            return Ok(Done::new(Delivery { deployed: None }, "nothing is put into a directory: the work is on the run's branch"));
+        };
         let tree = run.tree().await?;
         if tree.is_empty() {
             return Ok(Done::new(Delivery { deployed: None }, "nothing was built, nothing is delivered"));
         }
         let edits = if run.submission.options.force { Edits::Overwrite } else { Edits::Keep };
         let options = DeployOptions { edits, label: run.id.to_string() };
-        let (out, engine, guard) = (run.submission.out.clone(), run.engine.clone(), run.guard);
+        let (directory, engine, guard) = (out.clone(), run.engine.clone(), run.guard);
         let runtime = tokio::runtime::Handle::current();
         let deliver = move || {
             let recheck = || match runtime.block_on(engine.holds(&guard)) {
@@ -35,13 +40,13 @@ pub async fn phase(run: &Run) -> Result<Delivery, PipelineError> {
                 Ok(false) => Err("another process has taken the run over".into()),
                 Err(error) => Err(Box::from(error)),
             };
-            Output::open(&out)?.deploy(&tree, &options, recheck)
+            Output::open(&directory)?.deploy(&tree, &options, recheck)
         };
         let deployed = tokio::task::spawn_blocking(deliver).await.map_err(|error| PipelineError::Plan(error.to_string()))??;
         for conflict in &deployed.conflicts {
             run.events.send(EventKind::Warning { message: told(conflict) }).await;
         }
-        let summary = summary(run, &deployed);
+        let summary = summary(&out, &deployed);
         Ok(Done::new(Delivery { deployed: Some(deployed) }, summary))
     })
     .await
@@ -55,9 +60,9 @@ fn told(conflict: &Conflict) -> String {
     }
 }
 
-fn summary(run: &Run, deployed: &Deployed) -> String {
+fn summary(out: &Path, deployed: &Deployed) -> String {
     let parts = [
-        Some(format!("{} written to {}", counted(deployed.written.len(), "file"), run.submission.out.display())),
+        Some(format!("{} written to {}", counted(deployed.written.len(), "file"), out.display())),
         Some(deployed.removed.len()).filter(|count| *count > 0).map(|count| format!("{count} removed")),
         Some(deployed.conflicts.len()).filter(|count| *count > 0).map(|count| format!("{count} left as they are")),
     ];

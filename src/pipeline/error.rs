@@ -41,6 +41,14 @@ pub enum PipelineError {
     /// The run's repository.
     #[error("the run's repository failed")]
     Repository(#[from] crate::exec::repository::RepositoryError),
+    /// The user's repository of the run is not there.
+    #[error("the run grows in the git repository {path}, which cannot be opened on this machine: {reason}")]
+    Elsewhere {
+        /// Which.
+        path: std::path::PathBuf,
+        /// What git said.
+        reason: String,
+    },
     /// A target pack.
     #[error("the target pack failed")]
     Generate(#[from] GenerateError),
@@ -85,6 +93,9 @@ impl PipelineError {
             Self::Output(error) => Some(error.hint()),
             Self::Workspace(error) => Some(error.hint()),
             Self::Repository(error) => Some(error.hint()),
+            Self::Elsewhere { .. } => {
+                Some("bring the repository back to that path, or resume the run on the machine where it was submitted: paths are not carried over")
+            }
             _ => None,
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! Reads the output directory; writes the calls. Safe to repeat: the service is started anew and always ended.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::deploy::Delivery;
@@ -35,24 +37,24 @@ impl Health {
 pub async fn phase(run: &Run, document: &SpecDocument, delivery: &Delivery) -> Result<Health, PipelineError> {
     journal::phase(run, Phase::Health, 1, async {
         let toolchain = if delivery.deployed.is_some() { run.toolchain(document).await? } else { None };
-        let Some(toolchain) = toolchain else {
+        let (Some(toolchain), Some(out)) = (toolchain, &run.submission.out) else {
             let health = Health { healthy: true, probe: None, undone: false };
             return Ok(Done::new(health, "nothing to start"));
         };
-        let (probed, _) = service::check(run, &toolchain, &run.submission.out, document, Phase::Health, 1).await?;
+        let (probed, _) = service::check(run, &toolchain, out, document, Phase::Health, 1).await?;
         let healthy = probed.check.verdict == Verdict::Passed;
-        let undone = if healthy { false } else { undo(run, delivery).await? };
+        let undone = if healthy { false } else { undo(run, out, delivery).await? };
         let summary = format!("{} calls on the delivered tree, {} failed", probed.calls, probed.failed);
         Ok(Done::new(Health { healthy, probe: Some(probed), undone }, summary))
     })
     .await
 }
 
-async fn undo(run: &Run, delivery: &Delivery) -> Result<bool, PipelineError> {
+async fn undo(run: &Run, out: &Path, delivery: &Delivery) -> Result<bool, PipelineError> {
     if delivery.deployed.as_ref().is_none_or(|deployed| deployed.written.is_empty() && deployed.removed.is_empty()) {
         return Ok(false);
     }
-    let out = run.submission.out.clone();
+    let out = out.to_owned();
     let undo = move || -> Result<bool, crate::exec::output::OutputError> {
         let mut output = Output::open(&out)?;
         if !output.undoable() {

@@ -7,6 +7,7 @@
 pub mod again;
 pub mod analyze;
 pub mod atomize;
+pub mod branch;
 pub mod change;
 pub mod compliance;
 pub mod deploy;
@@ -67,6 +68,7 @@ pub async fn advance(run: &Run) -> Result<Step, PipelineError> {
     let draft = planning::plan(run, &document, &analysis).await?;
     let units = planning::atomize(run, draft).await?;
     planning::schedule(run, units).await?;
+    branch::phase(run).await?;
     // Somebody may have changed it since.
     let (plan_id, plan) = planning::current(run).await?;
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::context::Receipt;
 use crate::engine::{Engine, RunSnapshot};
 use crate::generate::TargetPack;
-use crate::model::report::{ContextReport, PhaseReport, REPORT_SCHEMA_VERSION, RunReport, UnitReport};
+use crate::model::report::{BranchReport, ContextReport, PhaseReport, REPORT_SCHEMA_VERSION, RunReport, UnitReport};
 use crate::model::{OrganizationId, Phase, Plan, RunId, SpecDocument, UnitId, Verdict};
 use crate::store::postgres::assignments::{self, AssignmentRow};
 use crate::store::postgres::attempts::{self, AttemptRow};
@@ -15,6 +15,7 @@ use crate::store::postgres::degradations::{self, DegradationRow};
 use crate::store::postgres::phases::{self, PhaseRow};
 use crate::store::postgres::{Postgres, StoreError, TenantTx, findings, plans, receipts};
 
+use super::branch::BranchRecord;
 use super::compliance::Compliance;
 use super::validate::Validation;
 use super::{PipelineError, sent};
@@ -55,6 +56,7 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
         created_at: snapshot.run.created_at,
         finished_at: snapshot.run.finished_at,
         out: snapshot.run.output_dir.clone(),
+        branch: output::<BranchRecord>(&journal, Phase::Branch).map(branch),
         tree_hash: output::<super::deploy::Delivery>(&journal, Phase::Deploy)
             .and_then(|delivery| delivery.deployed)
             .map(|deployed| deployed.tree_hash),
@@ -67,6 +69,11 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
         findings,
         degraded,
     })
+}
+
+fn branch(record: BranchRecord) -> BranchReport {
+    let BranchRecord { repository, branch, start, users } = record;
+    BranchReport { repository: repository.display().to_string(), branch, start, users }
 }
 
 /// An outage in a line: which store, from when to when, and why.

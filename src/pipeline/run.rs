@@ -11,12 +11,13 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::toolchain::Toolchain;
-use super::{Events, PipelineError};
+use super::{Events, PipelineError, branch};
 use crate::agents::{Agent, Roster};
 use crate::config::Config;
 use crate::embed;
 use crate::engine::{Engine, RunGuard};
 use crate::exec::environment::EnvironmentError;
+use crate::exec::repository::Repository;
 use crate::exec::tree::Tree;
 use crate::exec::workspace::Workspace;
 use crate::generate::TargetPack;
@@ -39,6 +40,32 @@ pub struct RunOptions {
     /// Who builds what no generator builds; none: whoever the settings of the worker name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// The user's repository in which the run grows; none: at most one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<UserRepository>,
+    /// True when whoever works in a tree may change files that no unit declares.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_undeclared: bool,
+}
+
+/// A repository of the user's, on the machine where the run was submitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRepository {
+    /// A directory of it, canonical.
+    pub path: PathBuf,
+    /// The commit, branch or tag at which the run's branch starts; none: what is checked out when it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// True when what was built is put into the output directory as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deliver: bool,
+}
+
+impl RunOptions {
+    /// True when what was built is put into an output directory.
+    pub fn delivers(&self) -> bool {
+        self.repository.as_ref().is_none_or(|repository| repository.deliver)
+    }
 }
 
 /// What was submitted.
@@ -56,8 +83,8 @@ pub struct Submission {
     pub source_name: String,
     /// The target pack asked for.
     pub target: String,
-    /// The output directory.
-    pub out: PathBuf,
+    /// The output directory; none when nothing is put into one.
+    pub out: Option<PathBuf>,
     /// Options that affect the output.
     pub options: RunOptions,
 }
@@ -105,6 +132,8 @@ pub struct Run {
     pub begun: Arc<Mutex<BTreeMap<(Phase, u32), Instant>>>,
     /// The target's tools, prepared at the first use.
     pub tools: Arc<OnceCell<Toolchain>>,
+    /// The repository in which its units are merged, opened at the first use.
+    pub repository: Arc<OnceCell<Repository>>,
 }
 
 impl Run {
@@ -163,6 +192,19 @@ impl Run {
         let mut tx = self.tx().await?;
         phases::fail(&mut tx, self.id, phase.as_str(), round, &crate::redact::redact(error)).await?;
         tx.commit().await
+    }
+
+    /// True when its units are merged on a branch: somebody may be sent who works in a tree, or the user named a repository.
+    pub fn works_on_a_branch(&self) -> bool {
+        self.submission.options.repository.is_some() || self.roster.needs_trees()
+    }
+
+    /// The repository of that branch.
+    pub async fn repository(&self) -> Result<Option<&Repository>, PipelineError> {
+        if !self.works_on_a_branch() {
+            return Ok(None);
+        }
+        self.repository.get_or_try_init(|| branch::open(self)).await.map(Some)
     }
 
     /// Every unit, without the gates.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::POLL_EVERY;
-use super::branch::Author;
+use super::branch::{Author, Landing};
 use super::choosing::{self, Chosen};
 use super::contexts::{self, Patterns};
 use super::meter::RunMeter;
@@ -19,7 +19,7 @@ use crate::exec::tree::{Tree, TreeFile, check_path};
 use crate::exec::workspace::Workspace;
 use crate::failpoint;
 use crate::generate::{GeneratedFile, Prior};
-use crate::model::{Artifact, CheckResult, Task, Verdict};
+use crate::model::{Artifact, CheckResult, EventKind, Task, Verdict};
 use crate::pipeline::PipelineError;
 use crate::store::postgres::{StoreError, artifacts, units};
 
@@ -75,21 +75,25 @@ pub(super) async fn attempt(
     let mut tx = shared.run.tx().await?;
     let earlier = units::find_success(&mut tx, shared.run.submission.spec, &unit.key, &input_hash).await?;
     drop(tx);
-    let mut reused = Vec::new();
-    let attempt = match earlier {
-        Some((attempt, artifacts)) if told::may_reuse(shared, unit, &artifacts).await? => {
-            reused = artifacts;
-            Attempt::of(UnitResult::Cached { attempt })
+    let author = Author { unit, claim, agent: &name };
+    if let Some((attempt, artifacts)) = earlier
+        && told::may_reuse(shared, unit, &artifacts).await?
+    {
+        let reused = Attempt { agent: name.clone(), ..Attempt::of(UnitResult::Cached { attempt }) };
+        let landed = land(shared, &author, reused, &artifacts, stop).await?;
+        // What others have changed meanwhile must be built upon, so that it is done anew.
+        if !matches!(landed.result, UnitResult::Failed { class: ErrorClass::Unfit, .. }) {
+            return Ok(Attempt { agent: name, input_hash: Some(input_hash), ..landed });
         }
-        _ if chosen.agent.deterministic() => generate(shared, unit, &chosen, prior, meter, stop).await?,
-        _ => {
+    }
+    let attempt = match () {
+        () if chosen.agent.deterministic() => generate(shared, unit, &chosen, prior, meter, stop).await?,
+        () => {
             let task = told::Given { unit, claim, input_hash: &input_hash, built: &built };
             told::perform(shared, &task, &chosen, prior, meter, stop).await?
         }
     };
-    let author = Author { unit, claim, agent: &name };
-    let attempt =
-        if chosen.agent.works_in_a_tree() && reused.is_empty() { attempt } else { land(shared, &author, attempt, &reused, stop).await? };
+    let attempt = if chosen.agent.works_in_a_tree() { attempt } else { land(shared, &author, attempt, &[], stop).await? };
     Ok(Attempt { agent: name, input_hash: Some(input_hash), ..attempt })
 }
 
@@ -108,7 +112,15 @@ async fn land(
     };
     let Some(branch) = &shared.branch else { return Ok(attempt) };
     let landing = branch.land_files(shared, author, files, stop).await?;
-    Ok(landing.attempt(attempt.checks.clone()).unwrap_or(attempt))
+    let mut log = attempt.log.clone();
+    if let Landing::Merged { replaced } = &landing {
+        log.extend(replaced.iter().map(|path| format!("on the branch it takes the place of the repository's {path}\n")));
+        if !replaced.is_empty() {
+            let message = format!("{}: on the branch, {} of the repository gave way", author.unit.key, replaced.join(", "));
+            shared.run.events.send(EventKind::Warning { message }).await;
+        }
+    }
+    Ok(landing.attempt(attempt.checks.clone()).unwrap_or(Attempt { log, ..attempt }))
 }
 
 /// Has the generator perform it.

@@ -1,8 +1,9 @@
 //! The branch of a run: every unit's result is a commit on it before the unit is settled, so that whoever works in a tree starts from
 //! the work of what the unit depends on.
 //!
-//! There is one where somebody may be sent who works in a tree. Called by `attempt` and `told`; what may be merged they have decided.
+//! There is one where somebody may be sent who works in a tree, or where the run grows in the user's repository. Called by `attempt` and `told`; what may be merged they have decided.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -12,10 +13,11 @@ use super::attempt::Attempt;
 use super::unit::Shared;
 use crate::engine::{Claim, EngineError, ErrorClass, UnitResult};
 use crate::exec::repository::{
-    Authorship, Change, CommitId, Conflict, Git, MergeOutcome, Merges, Repository, RepositoryError, Side, Site, TakenBack, Worktree,
+    Authorship, Change, ChangeKind, CommitId, Conflict, MergeOutcome, Merges, Repository, RepositoryError, Side, TakenBack, Worktree,
 };
 use crate::exec::tree::Tree;
-use crate::model::{Artifact, CheckResult, Task, Verdict};
+use crate::generate::Prior;
+use crate::model::{Artifact, CheckResult, Plan, Task, Verdict};
 use crate::pipeline::{PipelineError, Run};
 use crate::store::postgres::{artifacts, assignments, attempts};
 
@@ -25,12 +27,19 @@ const TURN_WITHIN: Duration = Duration::from_mins(5);
 /// The repository of a run, and what is done with its branch.
 pub(super) struct Branch {
     repository: Repository,
+    /// True when the repository is the user's.
+    users: bool,
 }
 
 /// What became of a result.
 pub(super) enum Landing {
     /// It is on the branch.
-    Merged,
+    Merged {
+        /// Files that were there before, with other contents: the user's.
+        replaced: Vec<String>,
+    },
+    /// Somebody else of this run has changed these files since the run began, and they were made without knowing that.
+    Theirs(Vec<String>),
     /// It contradicts what others have merged since.
     Conflict(Box<Conflict>),
     /// Earlier work of the unit cannot be taken back, because later work builds on it.
@@ -50,13 +59,21 @@ pub(super) struct Author<'a> {
 impl Branch {
     /// The run's branch; none where nobody works in a tree.
     pub(super) async fn open(run: &Run) -> Result<Option<Self>, PipelineError> {
-        if !run.roster.needs_trees() {
-            return Ok(None);
-        }
-        let git = Git::find(None).await?;
-        let site = Site { data_dir: run.config.data_dir.clone(), run: run.id.to_string(), slug: run.submission.slug.clone() };
-        let repository = Repository::open_or_create(&git, &site, now()).await?;
-        Ok(Some(Self { repository }))
+        let users = run.submission.options.repository.is_some();
+        Ok(run.repository().await?.map(|repository| Self { repository: repository.clone(), users }))
+    }
+
+    /// The commit that the work of agents begins with, where that is the user's.
+    pub(super) fn users_start(&self) -> Option<String> {
+        self.users.then(|| self.repository.start().to_string())
+    }
+
+    /// The user's files in the folders that units declare: they are carried on from.
+    pub(super) async fn prior(&self, plan: &Plan) -> Result<Prior, PipelineError> {
+        let folders: Vec<&str> = plan.units().flat_map(|unit| &unit.files).map(String::as_str).filter(|path| path.ends_with('/')).collect();
+        let wanted = |path: &str| folders.iter().any(|folder| path.starts_with(folder));
+        let files = self.repository.files_of(self.repository.start(), wanted).await?;
+        Ok(Prior { files: files.tree.iter().map(|(path, file)| (path.to_owned(), file.content.clone())).collect() })
     }
 
     /// A tree for a try at the unit, with everything that was merged so far but the unit's own earlier work; or why there is none.
@@ -87,7 +104,8 @@ impl Branch {
         merge(&merges, shared, author, &commit).await
     }
 
-    /// Merges files that were made elsewhere, in place of the unit's earlier work.
+    /// Merges files that were made elsewhere, in place of the unit's earlier work. Where others of this run have changed one of them, theirs
+    /// would be lost: then nothing is merged.
     pub(super) async fn land_files(
         &self,
         shared: &Shared,
@@ -100,12 +118,27 @@ impl Branch {
         if let Some(hindrance) = clear(&merges, shared, author).await? {
             return Ok(hindrance);
         }
-        let change = self.repository.change_to(&self.repository.head().await?, &tree).await?;
+        let head = self.repository.head().await?;
+        let change = self.repository.change_to(&head, &tree).await?;
         if change.is_empty() {
-            return Ok(Landing::Merged);
+            return Ok(Landing::Merged { replaced: Vec::new() });
         }
+        let touched = self.repository.touched(&head).await?;
+        let theirs: Vec<String> = change.paths().filter(|path| touched.contains(*path)).map(str::to_owned).collect();
+        if !theirs.is_empty() {
+            return Ok(Landing::Theirs(theirs));
+        }
+        let replaced = change.files.iter().filter(|file| file.kind == ChangeKind::Modified).map(|file| file.path.clone()).collect();
         let commit = self.repository.commit(&change, &authorship(author)).await?;
-        merge(&merges, shared, author, &commit).await
+        match merge(&merges, shared, author, &commit).await? {
+            Landing::Merged { .. } => Ok(Landing::Merged { replaced }),
+            other => Ok(other),
+        }
+    }
+
+    /// The paths that somebody's work of this run has changed, as a work tree has it.
+    pub(super) async fn touched(&self, worktree: &Worktree) -> Result<BTreeSet<String>, PipelineError> {
+        Ok(self.repository.touched(worktree.base()).await?)
     }
 
     /// What an earlier try with the same input has merged before its process died: it was paid for, and needs only to be settled.
@@ -145,7 +178,11 @@ impl Landing {
     /// What the try came to, unless it is on the branch.
     pub(super) fn attempt(self, checks: Vec<CheckResult>) -> Option<Attempt> {
         match self {
-            Self::Merged => None,
+            Self::Merged { .. } => None,
+            Self::Theirs(paths) => {
+                let error = format!("other units have changed {} since", paths.join(", "));
+                Some(Attempt { checks, ..Attempt::failed(ErrorClass::Unfit, &error) })
+            }
             Self::Lost => Some(Attempt::of(UnitResult::Released { reason: "the claim was lost before its work was merged".to_owned() })),
             Self::BuiltOn(units) => {
                 let error = format!("its earlier work cannot be taken back: {} built on it", units.join(", "));
@@ -180,7 +217,7 @@ async fn clear(merges: &Merges<'_>, shared: &Shared, author: &Author<'_>) -> Res
 
 async fn merge(merges: &Merges<'_>, shared: &Shared, author: &Author<'_>, commit: &CommitId) -> Result<Landing, PipelineError> {
     match merges.merge(commit, || holds(shared, author.claim)).await? {
-        MergeOutcome::Merged(_) => Ok(Landing::Merged),
+        MergeOutcome::Merged(_) => Ok(Landing::Merged { replaced: Vec::new() }),
         MergeOutcome::Conflict(conflict) => Ok(Landing::Conflict(conflict)),
         MergeOutcome::Stopped => Ok(Landing::Lost),
     }

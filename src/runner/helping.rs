@@ -15,7 +15,7 @@ use crate::pipeline::{PipelineError, Run};
 /// one are left to the driver's machine.
 pub async fn help(run: &Run, same_host: bool) -> Result<(), PipelineError> {
     let Some(planned) = planned::of_run(&run.postgres, run.organization, run.id).await? else { return Ok(()) };
-    if !same_host && run.roster.needs_trees() {
+    if !same_host && run.works_on_a_branch() {
         return Ok(());
     }
     let prior = if same_host { prior(run).await? } else { Prior::default() };

@@ -16,6 +16,7 @@ use crate::model::{Artifact, Plan, Role, Task};
 pub struct Inputs {
     fragments: BTreeMap<String, Value>,
     dependencies: BTreeMap<String, Vec<String>>,
+    start: Option<String>,
 }
 
 impl Inputs {
@@ -27,7 +28,13 @@ impl Inputs {
         }
         let gates: Vec<&str> = plan.tasks.iter().filter(|task| task.role == Role::Gate).map(|task| task.key.as_str()).collect();
         let dependencies = plan.units().map(|unit| (unit.key.clone(), behind_gates(&unit.key, &direct, &gates))).collect();
-        Self { fragments, dependencies }
+        Self { fragments, dependencies, start: None }
+    }
+
+    /// The same where agents begin with the files of that commit of the user's.
+    #[must_use]
+    pub fn starting_at(self, commit: Option<String>) -> Self {
+        Self { start: commit, ..self }
     }
 
     /// The part of the specification that the unit is made from; null for none.
@@ -47,13 +54,17 @@ impl Inputs {
             self.dependencies(&unit.key).iter().map(|key| (key, built.get(key).map(|files| output_hash(files)))).collect();
         let prior: Vec<(&String, String)> =
             prior.files.iter().map(|(path, content)| (path, hex::encode(Sha256::digest(content)))).collect();
-        let input = json!({
+        let mut input = json!({
             "unit": {"key": unit.key, "files": unit.files, "skills": unit.skills, "criteria": unit.criteria},
             "fragment": self.fragments.get(&unit.key),
             "agent": agent.map(|agent| json!({"name": agent.name(), "version": agent.version()})),
             "dependencies": outputs,
             "prior": prior,
         });
+        // Generators read the specification alone.
+        if let Some(start) = self.start.as_ref().filter(|_| agent.is_none_or(|agent| !agent.deterministic())) {
+            input["start"] = json!(start);
+        }
         hex::encode(Sha256::digest(input.to_string()))
     }
 }

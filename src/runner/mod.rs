@@ -106,7 +106,8 @@ async fn advance_to_end(run: &Run, slot: &Slot, lost: &CancellationToken) -> Res
             Step::Finished(state) => return Ok(state),
             Step::Parked(parked) => {
                 let Parked { document, plan_id, plan } = *parked;
-                let shared = Arc::new(shared(run, Planned { document, plan_id, plan }, prior(run).await?).await?);
+                let prior = prior(run).await?;
+                let shared = Arc::new(shared(run, Planned { document, plan_id, plan }, prior).await?);
                 slot.leave();
                 let worked = units::work(&shared, lost).instrument(tracing::info_span!("phase", phase = Phase::Execute.as_str())).await;
                 slot.enter().await;
@@ -123,10 +124,16 @@ async fn advance_to_end(run: &Run, slot: &Slot, lost: &CancellationToken) -> Res
 
 async fn shared(run: &Run, planned: Planned, prior: Prior) -> Result<Shared, PipelineError> {
     let Planned { document, plan_id, plan } = planned;
-    let inputs = Inputs::new(&plan, planning::fragments(run, &document)?);
+    let branch = Branch::open(run).await?.map(Arc::new);
+    let start = branch.as_ref().and_then(|branch| branch.users_start());
+    let inputs = Inputs::new(&plan, planning::fragments(run, &document)?).starting_at(start.clone());
+    let prior = match (&branch, start) {
+        // What was delivered before is in the repository, where the user has merged it.
+        (Some(branch), Some(_)) => branch.prior(&plan).await?,
+        _ => prior,
+    };
     let tools = run.toolchain(&document).await?;
     let timed = run.engine.ceilings(run.organization, run.id).await?.values().any(|ceiling| ceiling.time_ms.is_some());
-    let branch = Branch::open(run).await?.map(Arc::new);
     Ok(Shared {
         run: run.clone(),
         document: Arc::new(document),
@@ -142,7 +149,7 @@ async fn shared(run: &Run, planned: Planned, prior: Prior) -> Result<Shared, Pip
 
 /// The files of the last delivery into the run's output directory.
 async fn prior(run: &Run) -> Result<Prior, PipelineError> {
-    let out = run.submission.out.clone();
+    let Some(out) = run.submission.out.clone() else { return Ok(Prior::default()) };
     let delivered =
         tokio::task::spawn_blocking(move || output::delivered(&out)).await.map_err(|error| PipelineError::Plan(error.to_string()))??;
     let files = delivered.map(|(_, tree)| tree.iter().map(|(path, file)| (path.to_owned(), file.content.clone())).collect());
@@ -200,6 +207,7 @@ fn transient(error: &PipelineError) -> bool {
         PipelineError::Output(error) => error.is_transient(),
         PipelineError::Workspace(error) => error.is_transient(),
         PipelineError::Repository(error) => error.is_transient(),
+        PipelineError::Elsewhere { .. } => true,
         _ => false,
     }
 }

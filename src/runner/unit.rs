@@ -53,7 +53,8 @@ impl Shared {
     /// The same with the plan that the run has by now.
     pub(super) async fn replanned(&self) -> Result<Self, PipelineError> {
         let (plan_id, plan) = planning::current(&self.run).await?;
-        let inputs = Inputs::new(&plan, planning::fragments(&self.run, &self.document)?);
+        let start = self.branch.as_ref().and_then(|branch| branch.users_start());
+        let inputs = Inputs::new(&plan, planning::fragments(&self.run, &self.document)?).starting_at(start);
         Ok(Self {
             run: self.run.clone(),
             document: Arc::clone(&self.document),

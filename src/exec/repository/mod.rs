@@ -51,7 +51,7 @@ pub use history::{Bisected, Landed, Landing};
 pub use list::{all_worktrees, discard_worktree};
 pub use merge::{Conflict, MergeOutcome, Merged, Merges, Side, TakenBack};
 pub use objects::{Content, DiffText, Files, Mode};
-pub use origin::Repository;
+pub use origin::{Found, Repository};
 pub use place::Site;
 pub use scope::{Outside, Scope, Why, Widening};
 pub use worktree::{Listed, State, Worktree};

@@ -1,5 +1,6 @@
 //! The repository of one run: our own, or the user's.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,15 @@ pub struct Repository {
     pub(super) objects: Objects,
     pub(super) site: Site,
     start: CommitId,
+}
+
+/// A user's repository as a run would find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where git keeps it.
+    pub git_dir: PathBuf,
+    /// The commit that a run would start from.
+    pub start: CommitId,
 }
 
 /// What is remembered of a run's repository, so that it opens the same one again.
@@ -63,20 +73,12 @@ impl Repository {
         Ok(repository)
     }
 
-    /// Opens the user's repository that `path` lies in. The run's branch starts at `base`, or else at what is checked out there now, and
-    /// where it started is kept: opened again, it is found where it was. A dirty work tree does no harm, it is never looked at.
-    pub async fn of_user(git: &Git, site: &Site, path: &Path, base: Option<&str>) -> Result<Self, RepositoryError> {
-        site.check()?;
+    /// Looks whether a run of a specification of that slug could grow in the user's repository that `path` lies in, from `base` or else from
+    /// what is checked out there. Writes nothing.
+    pub async fn look(git: &Git, slug: &str, path: &Path, base: Option<&str>) -> Result<Found, RepositoryError> {
         let (git_dir, checked_out) = locate(git, path).await?;
-        if let Some(origin) = read_origin(site).await? {
-            if origin.git_dir != git_dir {
-                let reason = format!("the run {} belongs to {}", site.run, origin.git_dir.display());
-                return Err(RepositoryError::Refused { path: path.to_owned(), reason, hint: "name that repository, or begin a new run" });
-            }
-            return Self::begin(git, site, origin).await;
-        }
         let objects = Objects { git: git.clone(), dir: git_dir.clone() };
-        refuse_unusable(&objects, site, path).await?;
+        refuse_unusable(&objects, slug, path).await?;
         let start = match (base, checked_out) {
             (Some(base), _) => objects.commit(base).await?,
             (None, Some(head)) => head,
@@ -85,6 +87,28 @@ impl Repository {
                 return Err(RepositoryError::Refused { path: path.to_owned(), reason, hint: "make a first commit" });
             }
         };
+        Ok(Found { git_dir, start })
+    }
+
+    /// Opens the user's repository that `path` lies in. The run's branch starts at `base`, or else at what is checked out there now, and
+    /// where it started is kept: opened again, it is found where it was. A dirty work tree does no harm, it is never looked at.
+    pub async fn of_user(git: &Git, site: &Site, path: &Path, base: Option<&str>) -> Result<Self, RepositoryError> {
+        site.check()?;
+        if let Some(origin) = read_origin(site).await? {
+            let (git_dir, _) = locate(git, path).await?;
+            if origin.git_dir != git_dir {
+                let reason = format!("the run {} belongs to {}", site.run, origin.git_dir.display());
+                return Err(RepositoryError::Refused { path: path.to_owned(), reason, hint: "name that repository, or begin a new run" });
+            }
+            return Self::begin(git, site, origin).await;
+        }
+        let Found { git_dir, start } = Self::look(git, &site.slug, path, base).await?;
+        let objects = Objects { git: git.clone(), dir: git_dir.clone() };
+        if objects.resolve(&site.branch()).await?.is_some() {
+            let reason = "it has the run's branch already, but the data directory knows nothing of that".to_owned();
+            let hint = "delete the branch, or begin a new run";
+            return Err(RepositoryError::Refused { path: path.to_owned(), reason, hint });
+        }
         make_dir(&site.run_dir()).await?;
         let origin = write_origin(site, Origin { git_dir, start }).await?;
         Self::begin(git, site, origin).await
@@ -129,6 +153,19 @@ impl Repository {
         self.objects.files(&entries).await
     }
 
+    /// The same, of those whose path is wanted.
+    pub async fn files_of(&self, commit: &CommitId, wanted: impl Fn(&str) -> bool) -> Result<Files, RepositoryError> {
+        let mut entries = self.objects.entries(commit.as_str()).await?;
+        entries.retain(|entry| entry.path.as_deref().is_some_and(&wanted));
+        self.objects.files(&entries).await
+    }
+
+    /// The paths that are not what they were where the run's branch started: somebody's work of this run is there.
+    pub async fn touched(&self, commit: &CommitId) -> Result<BTreeSet<String>, RepositoryError> {
+        let differences = self.objects.differences(self.start.as_str(), commit.as_str()).await?;
+        Ok(differences.into_iter().map(|difference| difference.path).collect())
+    }
+
     /// Moves the run's branch if it is still where it is thought to be; false when it is not.
     pub(super) async fn move_branch(&self, from: Option<&CommitId>, to: &CommitId) -> Result<bool, RepositoryError> {
         let branch = self.site.branch();
@@ -165,19 +202,15 @@ async fn locate(git: &Git, path: &Path) -> Result<(PathBuf, Option<CommitId>), R
 }
 
 /// Fails on what would make the run fail later, in a worse place.
-async fn refuse_unusable(objects: &Objects, site: &Site, path: &Path) -> Result<(), RepositoryError> {
+async fn refuse_unusable(objects: &Objects, slug: &str, path: &Path) -> Result<(), RepositoryError> {
     let refuse = |reason: &str, hint| Err(RepositoryError::Refused { path: path.to_owned(), reason: reason.to_owned(), hint });
     if objects.call(&["config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"]).answer().await?.code == 0 {
         return refuse("it is a partial clone, whose missing contents would have to be fetched", "clone it whole");
     }
-    for taken in ["refs/heads/specwave".to_owned(), format!("refs/heads/specwave/{}", site.slug)] {
+    for taken in ["refs/heads/specwave".to_owned(), format!("refs/heads/specwave/{slug}")] {
         if objects.resolve(&taken).await?.is_some() {
             return refuse("it has a branch whose name the run's branches start with", "rename the branch that is called like `specwave`");
         }
-    }
-    if objects.resolve(&site.branch()).await?.is_some() {
-        let hint = "delete the branch, or begin a new run";
-        return refuse("it has the run's branch already, but the data directory knows nothing of that", hint);
     }
     Ok(())
 }
