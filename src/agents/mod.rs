@@ -64,6 +64,8 @@ pub struct Briefing {
     pub target: String,
     /// Files that belong to other units.
     pub taken: Vec<String>,
+    /// True when files may be changed that the unit does not declare.
+    pub widened: bool,
     /// What was wrong with the try before.
     pub repair: Option<Repair>,
 }

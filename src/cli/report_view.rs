@@ -32,6 +32,7 @@ pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
     print_phases(&report.phases);
     section("Units");
     print_units(&report.units);
+    print_undeclared(&report.units);
     print_contexts(&report.units);
     if let Some(agents) = &report.agents {
         agents_view::print(agents, &report.units);
@@ -78,6 +79,10 @@ pub fn print_ending(report: &RunReport, compliance: Option<&Compliance>) {
         }
     }
     print_unfinished(&report.units);
+    let undeclared: usize = report.units.iter().map(|unit| unit.undeclared.len()).sum();
+    if undeclared > 0 {
+        say!("{CARE}undeclared{CARE:#} {} changed that no unit declares; the report names them", counted(undeclared, "file"));
+    }
     if let Some(agents) = &report.agents {
         say!("{}", agents_view::used(agents));
         say!("{}", agents_view::saved(agents));
@@ -134,6 +139,16 @@ fn print_units(units: &[UnitReport]) {
         vec![wave, unit.state.as_str().to_owned(), unit.key.clone(), agent, time, unit.evidence.join(", ")]
     };
     print_table(&["wave", "state", "unit", "agent", "time", "evidence"], &units.iter().map(row).collect::<Vec<_>>());
+}
+
+/// What units changed beyond their own files, all of it.
+fn print_undeclared(units: &[UnitReport]) {
+    let rows: Vec<Vec<String>> =
+        units.iter().flat_map(|unit| unit.undeclared.iter().map(|file| vec![unit.key.clone(), file.clone()])).collect();
+    if !rows.is_empty() {
+        section("Files that no unit declares");
+        print_table(&["changed by", "file"], &rows);
+    }
 }
 
 /// What agents are told of the units that need one, so that its cost can be seen before one is configured.

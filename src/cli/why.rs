@@ -10,6 +10,7 @@ use super::{Failure, Global, output, select};
 use crate::app;
 use crate::ingest;
 use crate::model::{Actor, UnitEvent, UnitState};
+use crate::pipeline::report;
 use crate::store::postgres::assignments::{self, AssignmentRow};
 use crate::store::postgres::attempts::{self, AttemptRow};
 use crate::store::postgres::tasks::{self, DependencyEntry, UnitEntry};
@@ -85,6 +86,9 @@ fn print(story: &Story) {
         let error = if error.is_empty() { String::new() } else { format!(": {error}") };
         let withdrawn = if attempt.withdrawn { ", withdrawn since" } else { "" };
         say!("  {at} {}{by}{class}{withdrawn}{error}", attempt.outcome);
+        for file in report::undeclared(&attempt.checks) {
+            say!("    it changed {file}, which no unit declares");
+        }
         if let Some(row) = sent.iter().find(|row| row.token == attempt.token) {
             say!("    {} was sent: {}", row.agent, row.reason);
         }
@@ -144,7 +148,7 @@ fn document(story: &Story) -> serde_json::Value {
         })).collect::<Vec<_>>(),
         "history": history.iter().map(|attempt| json!({
             "outcome": attempt.outcome, "agent": attempt.agent, "error_class": attempt.error_class, "error": attempt.error,
-            "token": attempt.token, "worker": attempt.worker, "withdrawn": attempt.withdrawn,
+            "undeclared": report::undeclared(&attempt.checks), "token": attempt.token, "worker": attempt.worker, "withdrawn": attempt.withdrawn,
             "started_at": attempt.started_at.format(&Rfc3339).ok(), "finished_at": attempt.finished_at.format(&Rfc3339).ok(),
         })).collect::<Vec<_>>(),
         "sent": sent.iter().map(|row| json!({

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Subject;
 
+/// The name under which a unit's checks list the files that it changed and does not declare.
+pub const UNDECLARED_FILES: &str = "undeclared files";
+
 /// The result of one attempt at one unit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Outcome {

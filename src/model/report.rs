@@ -177,6 +177,9 @@ pub struct UnitReport {
     pub duration_ms: Option<u64>,
     /// The checks that its last attempt passed or failed, or why it waits.
     pub evidence: Vec<String>,
+    /// Files that its last attempt changed and that it does not declare, where the run allows that.
+    #[serde(default)]
+    pub undeclared: Vec<String>,
     /// What its agent was, or would be, told; none for generators, which read the specification itself.
     pub context: Option<ContextReport>,
     /// Who was sent to it, when that was somebody who reads.

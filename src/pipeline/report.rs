@@ -8,7 +8,8 @@ use crate::context::Receipt;
 use crate::engine::{Engine, RunSnapshot};
 use crate::generate::TargetPack;
 use crate::model::report::{BranchReport, ContextReport, PhaseReport, REPORT_SCHEMA_VERSION, RunReport, UnitReport};
-use crate::model::{OrganizationId, Phase, Plan, RunId, SpecDocument, UnitId, Verdict};
+use crate::model::outcome::UNDECLARED_FILES;
+use crate::model::{CheckResult, OrganizationId, Phase, Plan, RunId, SpecDocument, UnitId, Verdict};
 use crate::store::postgres::assignments::{self, AssignmentRow};
 use crate::store::postgres::attempts::{self, AttemptRow};
 use crate::store::postgres::degradations::{self, DegradationRow};
@@ -148,6 +149,7 @@ fn units(
                 duration_ms: attempt
                     .map(|attempt| u64::try_from((attempt.finished_at - attempt.started_at).whole_milliseconds()).unwrap_or(0)),
                 evidence: attempt.map(evidence).unwrap_or_default(),
+                undeclared: attempt.map(|attempt| undeclared(&attempt.checks)).unwrap_or_default(),
                 context: receipts.get(&row.id).and_then(context),
                 sent: sent::of_unit(sent, row.id),
             })
@@ -155,6 +157,12 @@ fn units(
         .collect();
     units.sort_by_key(|unit| unit.wave);
     units
+}
+
+/// The files beyond the declared ones, as they were written down with the checks of an attempt.
+pub fn undeclared(checks: &[CheckResult]) -> Vec<String> {
+    let listed = checks.iter().filter(|check| check.name == UNDECLARED_FILES);
+    listed.flat_map(|check| check.detail.lines()).map(str::to_owned).collect()
 }
 
 /// A receipt in numbers.
@@ -177,6 +185,6 @@ fn evidence(attempt: &AttemptRow) -> Vec<String> {
     if attempt.outcome == "cached" {
         return vec!["same input as an earlier success".to_owned()];
     }
-    let passed = attempt.checks.iter().filter(|check| check.verdict == Verdict::Passed);
+    let passed = attempt.checks.iter().filter(|check| check.verdict == Verdict::Passed && check.name != UNDECLARED_FILES);
     passed.take(EVIDENCE_MAX).map(|check| check.name.clone()).collect()
 }

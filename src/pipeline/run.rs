@@ -18,11 +18,11 @@ use crate::embed;
 use crate::engine::{Engine, RunGuard};
 use crate::exec::environment::EnvironmentError;
 use crate::exec::repository::Repository;
-use crate::exec::tree::Tree;
+use crate::exec::tree::{PathError, Tree};
 use crate::exec::workspace::Workspace;
 use crate::generate::TargetPack;
 use crate::learning::Memory;
-use crate::model::{Actor, CheckResult, Finding, OrganizationId, Phase, RunId, SpecDocument, SpecFormat, SpecId};
+use crate::model::{Actor, Artifact, CheckResult, Finding, OrganizationId, Phase, RunId, SpecDocument, SpecFormat, SpecId};
 use crate::store::cache::Cache;
 use crate::store::graph::Graph;
 use crate::store::postgres::units::UnitRow;
@@ -215,14 +215,27 @@ impl Run {
         Ok(rows)
     }
 
-    /// The files of every finished unit.
+    /// The files of every finished unit. What several of them have changed is what the branch has of it.
     pub async fn tree(&self) -> Result<Tree, PipelineError> {
         let mut tx = self.tx().await?;
+        let files = artifacts::of_run(&mut tx, self.id).await?;
+        let shared = changed_by_several(&files);
         let mut tree = Tree::new();
-        for (unit, artifact) in artifacts::of_run(&mut tx, self.id).await? {
+        let unsound = |error: PathError| PipelineError::Plan(error.to_string());
+        for (unit, artifact) in files.iter().filter(|(_, artifact)| !shared.contains(artifact.path.as_str())) {
             let content = artifacts::blob(&mut tx, &artifact.sha256).await?;
             let content = content.ok_or_else(|| PipelineError::Plan(format!("the content of {} ({unit}) is missing", artifact.path)))?;
-            tree.insert(&artifact.path, content, artifact.executable).map_err(|error| PipelineError::Plan(error.to_string()))?;
+            tree.insert(&artifact.path, content, artifact.executable).map_err(unsound)?;
+        }
+        tx.commit().await?;
+        if !shared.is_empty() {
+            let Some(repository) = self.repository().await? else {
+                return Err(PipelineError::Plan("several units changed the same file, and there is no branch to tell what it is now".to_owned()));
+            };
+            let merged = repository.files_of(&repository.head().await?, |path| shared.contains(path)).await?;
+            for (path, file) in merged.tree.iter() {
+                tree.insert(path, file.content.clone(), file.executable).map_err(unsound)?;
+            }
         }
         Ok(tree)
     }
@@ -277,4 +290,16 @@ impl Run {
         findings::save(&mut tx, self.id, phase.as_str(), noticed).await?;
         tx.commit().await
     }
+}
+
+/// The paths of which units left different contents.
+fn changed_by_several(files: &[(String, Artifact)]) -> BTreeSet<&str> {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut several = BTreeSet::new();
+    for (_, artifact) in files {
+        if seen.insert(&artifact.path, &artifact.sha256).is_some_and(|other| other != artifact.sha256) {
+            several.insert(artifact.path.as_str());
+        }
+    }
+    several
 }

@@ -1,5 +1,6 @@
 //! One try at a claimed unit: who performs it, an earlier result of the same input, performing, checking, keeping the files.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use super::branch::{Author, Landing};
 use super::choosing::{self, Chosen};
 use super::contexts::{self, Patterns};
 use super::meter::RunMeter;
+use super::paths;
 use super::told;
 use super::unit::Shared;
 use crate::agents::{Assignment, Briefing, Meter, Work};
@@ -77,7 +79,7 @@ pub(super) async fn attempt(
     drop(tx);
     let author = Author { unit, claim, agent: &name };
     if let Some((attempt, artifacts)) = earlier
-        && told::may_reuse(shared, unit, &artifacts).await?
+        && paths::may_reuse(shared, unit, &artifacts).await?
     {
         let reused = Attempt { agent: name.clone(), ..Attempt::of(UnitResult::Cached { attempt }) };
         let landed = land(shared, &author, reused, &artifacts, stop).await?;
@@ -86,12 +88,11 @@ pub(super) async fn attempt(
             return Ok(Attempt { agent: name, input_hash: Some(input_hash), ..landed });
         }
     }
-    let attempt = match () {
-        () if chosen.agent.deterministic() => generate(shared, unit, &chosen, prior, meter, stop).await?,
-        () => {
-            let task = told::Given { unit, claim, input_hash: &input_hash, built: &built };
-            told::perform(shared, &task, &chosen, prior, meter, stop).await?
-        }
+    let attempt = if chosen.agent.deterministic() {
+        generate(shared, unit, &chosen, prior, meter, stop).await?
+    } else {
+        let task = told::Given { unit, claim, input_hash: &input_hash, built: &built };
+        told::perform(shared, &task, &chosen, prior, meter, stop).await?
     };
     let attempt = if chosen.agent.works_in_a_tree() { attempt } else { land(shared, &author, attempt, &[], stop).await? };
     Ok(Attempt { agent: name, input_hash: Some(input_hash), ..attempt })
@@ -145,7 +146,7 @@ async fn generate(
         Ok(delivered) => delivered.files,
         Err(error) => return Ok(Attempt::failed(error.class(), &error)),
     };
-    let tree = match accept(unit, &files) {
+    let tree = match accept(unit, &files, &BTreeSet::new()) {
         Ok(tree) => tree,
         Err(refusal) => return Ok(Attempt::failed(ErrorClass::Permanent, &refusal)),
     };
@@ -167,12 +168,13 @@ pub(super) fn failure(checks: &[CheckResult]) -> Option<String> {
 }
 
 /// The files as a tree, when they are what the unit declared: nothing else, nothing missing, nothing outside. A unit that declares none
-/// chooses its paths itself.
-pub(super) fn accept(unit: &Task, files: &[GeneratedFile]) -> Result<Tree, String> {
+/// chooses its paths itself. What lies `beyond` may be there as well.
+pub(super) fn accept(unit: &Task, files: &[GeneratedFile], beyond: &BTreeSet<String>) -> Result<Tree, String> {
     let mut tree = Tree::new();
     for file in files {
         check_path(&file.path).map_err(|error| error.to_string())?;
         let declared = unit.files.is_empty()
+            || beyond.contains(&file.path)
             || unit.files.iter().any(|path| *path == file.path || (path.ends_with('/') && file.path.starts_with(path.as_str())));
         if !declared {
             return Err(format!("the agent wrote {}, which the unit does not declare", file.path));

@@ -1,27 +1,58 @@
 //! A unit that is done in a tree: what is put into it before, and what of the changes in it is taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::paths::Others;
 use super::unit::Shared;
 use crate::agents::Agent;
 use crate::exec::repository::{Change, ChangeLimits, Mode, Outside, RepositoryError, Scope, Why, Widening, Worktree};
 use crate::exec::tree::Tree;
 use crate::generate::GeneratedFile;
-use crate::model::Task;
+use crate::model::outcome::UNDECLARED_FILES;
+use crate::model::{CheckResult, Task, Verdict};
 use crate::pipeline::PipelineError;
 use crate::store::postgres::artifacts;
 
 /// Paths that are named in a refusal; of more, how many they are.
 const NAMED_MAX: usize = 20;
 
+/// Files outside the declared ones that are named in the report; of more, how many they are.
+const REPORTED_MAX: usize = 1_000;
+
 /// What was changed and may be taken.
+#[derive(Default)]
 pub(super) struct Taken {
-    /// The change, to be merged.
-    pub(super) change: Change,
+    /// The change, to be merged; none of whoever works in no tree.
+    pub(super) change: Option<Change>,
     /// The unit's files, to be checked and kept.
     pub(super) files: Vec<GeneratedFile>,
+    /// What lies outside the unit's files and was taken all the same.
+    pub(super) widened: Vec<Outside>,
     /// What was left out, line by line.
     pub(super) log: String,
+}
+
+impl Taken {
+    /// The paths of what lies outside.
+    pub(super) fn beyond(&self) -> BTreeSet<String> {
+        self.widened.iter().map(|outside| outside.path.clone()).collect()
+    }
+}
+
+/// What was taken beyond the unit's files, as part of what is known of the try: the report and `why` show it.
+pub(super) fn reported(widened: &[Outside]) -> Option<CheckResult> {
+    let line = |outside: &Outside| match &outside.why {
+        Why::Shared { unit } => format!("{} ({unit} has changed it, too)", outside.path),
+        Why::Undeclared | Why::Owned { .. } | Why::Never { .. } => outside.path.clone(),
+    };
+    let mut lines: Vec<String> = widened.iter().take(REPORTED_MAX).map(line).collect();
+    let more = widened.len().saturating_sub(REPORTED_MAX);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    let (name, command) = (UNDECLARED_FILES.to_owned(), "compare with the unit's declared files".to_owned());
+    let found = || CheckResult { name, subject: None, verdict: Verdict::Passed, command, detail: lines.join("\n"), duration_ms: 0 };
+    (!widened.is_empty()).then(found)
 }
 
 /// Puts the files of the try before into a tree, so that they are corrected and not written anew.
@@ -29,11 +60,11 @@ pub(super) async fn put_before(
     shared: &Shared,
     worktree: &Worktree,
     files: &BTreeMap<String, String>,
-    others: &BTreeMap<String, String>,
+    theirs: &BTreeSet<String>,
 ) -> Result<(), PipelineError> {
     let mut tree = Tree::new();
     let mut tx = shared.run.tx().await?;
-    for (path, sha256) in files.iter().filter(|(path, _)| !others.contains_key(*path)) {
+    for (path, sha256) in files.iter().filter(|(path, _)| !theirs.contains(*path)) {
         if let Some(content) = artifacts::blob(&mut tx, sha256).await? {
             tree.insert(path, content, false).map_err(|error| PipelineError::Plan(error.to_string()))?;
         }
@@ -48,7 +79,8 @@ pub(super) async fn take(
     agent: &dyn Agent,
     worktree: &Worktree,
     unit: &Task,
-    others: &BTreeMap<String, String>,
+    others: &Others,
+    widening: Widening,
 ) -> Result<Result<Taken, String>, PipelineError> {
     let change = match worktree.diff(&ChangeLimits::default()).await {
         Ok(change) => change,
@@ -66,8 +98,7 @@ pub(super) async fn take(
     if change.is_empty() {
         return Ok(Err(format!("the agent ended without changing any file that can be taken\n{log}").trim_end().to_owned()));
     }
-    let owner = |path: &str| others.get(path).cloned();
-    let scope = Scope::check(change.paths(), &unit.files, &owner, Widening::Refused);
+    let scope = Scope::check(change.paths(), &unit.files, &|path| others.owner(path), widening);
     if !scope.outside.is_empty() {
         return Ok(Err(refusal(&scope.outside)));
     }
@@ -80,7 +111,9 @@ pub(super) async fn take(
         executable: file.executable,
     };
     let files = change.tree().iter().map(file).collect();
-    Ok(Ok(Taken { change, files, log }))
+    let removed = change.files.iter().filter(|file| file.now.is_none());
+    log.extend(removed.map(|file| format!("{} removed {}\n", agent.name(), file.path)));
+    Ok(Ok(Taken { change: Some(change), files, widened: scope.widened, log }))
 }
 
 /// Names the secret, and nothing that could hold it.
@@ -98,7 +131,7 @@ fn given_away(agent: &dyn Agent, change: &Change) -> Option<String> {
 fn refusal(outside: &[Outside]) -> String {
     let line = |outside: &Outside| match &outside.why {
         Why::Undeclared => format!("{} is not among the unit's files", outside.path),
-        Why::Owned { unit } => format!("{} belongs to {unit}; leave it as it is, and build on it", outside.path),
+        Why::Owned { unit } | Why::Shared { unit } => format!("{} belongs to {unit}; leave it as it is, and build on it", outside.path),
         Why::Never { reason } => format!("{} may not be changed: {reason}", outside.path),
     };
     let named: Vec<String> = outside.iter().take(NAMED_MAX).map(line).collect();
@@ -110,6 +143,16 @@ fn refusal(outside: &[Outside]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_taken_beyond_the_files_is_reported_whole_up_to_a_number() {
+        assert_eq!(reported(&[]), None);
+        let shared = Outside { path: "CHANGES.md".to_owned(), why: Why::Shared { unit: "docs/2".to_owned() } };
+        let mut widened = vec![Outside { path: "app.py".to_owned(), why: Why::Undeclared }, shared];
+        assert_eq!(reported(&widened).unwrap().detail, "app.py\nCHANGES.md (docs/2 has changed it, too)");
+        widened.extend((2..1_003).map(|number| Outside { path: format!("f{number}"), why: Why::Undeclared }));
+        assert!(reported(&widened).unwrap().detail.ends_with("f999\nand 3 more"));
+    }
 
     #[test]
     fn a_refusal_names_each_path_with_its_reason_up_to_a_number() {

@@ -14,6 +14,7 @@ mod in_place;
 pub mod inputs;
 mod meter;
 mod outages;
+mod paths;
 mod planned;
 pub mod preview;
 pub mod projection;

@@ -2,7 +2,7 @@
 //!
 //! The order is part of the trial of patterns: who is sent and the arm are drawn and written down first, then the context is made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -13,13 +13,14 @@ use super::before::Before;
 use super::branch::Author;
 use super::choosing::Chosen;
 use super::contexts::{self, Patterns};
-use super::in_place;
+use super::in_place::{self, Taken};
 use super::meter::RunMeter;
+use super::paths::{self, Others};
 use super::standards;
 use super::unit::Shared;
 use crate::agents::{Account, Briefing, Delivered, Meter, Work};
 use crate::engine::{Claim, UnitResult};
-use crate::exec::repository::Worktree;
+use crate::exec::repository::{Widening, Worktree};
 use crate::exec::tree::Tree;
 use crate::failpoint;
 use crate::generate::Prior;
@@ -27,7 +28,6 @@ use crate::learning::trial::{Arm, Enrolment, HoldoutShare, UnitSize};
 use crate::model::{AgentKind, Artifact, Task};
 use crate::pipeline::PipelineError;
 use crate::store::postgres::assignments::{self, Ended, NewAssignment};
-use crate::store::postgres::{artifacts, settle, unit_paths};
 
 /// The number of the trial; another one begins a new campaign.
 const TRIAL: u64 = 1;
@@ -54,8 +54,9 @@ pub(super) async fn perform(
     let patterns = enrol(shared, given, chosen).await?;
     let context = contexts::prepare(shared, unit, claim, input_hash, built, patterns).await?;
     let before = Before::of(shared, given).await?;
-    let others = paths_of_others(shared, unit).await?;
-    let hand = Hand { shared, given, before: &before, others: &others, chosen, stop };
+    let others = Others::of(shared, unit).await?;
+    let widening = if chosen.agent.works_in_a_tree() { paths::widening(shared) } else { Widening::Refused };
+    let hand = Hand { shared, given, before: &before, others: &others, widening, chosen, stop };
     let tree = match hand.tree().await? {
         Ok(tree) => tree,
         Err(attempt) => return Ok(attempt),
@@ -67,7 +68,8 @@ pub(super) async fn perform(
         briefing: Briefing {
             context: context.text,
             target: target(shared),
-            taken: others.keys().cloned().collect(),
+            taken: others.files(widening).into_keys().collect(),
+            widened: widening == Widening::Allowed,
             repair: before.repair(shared).await?,
         },
         worktree: tree.as_ref().map(Worktree::path),
@@ -97,7 +99,8 @@ struct Hand<'a> {
     shared: &'a Shared,
     given: &'a Given<'a>,
     before: &'a Before,
-    others: &'a BTreeMap<String, String>,
+    others: &'a Others,
+    widening: Widening,
     chosen: &'a Chosen,
     stop: &'a CancellationToken,
 }
@@ -119,7 +122,10 @@ impl Hand<'_> {
             Err(hindrance) => return Ok(Err(hindrance.attempt(Vec::new()).expect("what hinders is not merged"))),
         };
         if let Some(ended) = self.before.failed.as_ref().and_then(|row| row.ended.as_ref()) {
-            in_place::put_before(self.shared, &tree, &ended.files, self.others).await?;
+            // What others have changed since is built upon, and not put back to what it was then.
+            let mut theirs = branch.touched(&tree).await?;
+            theirs.extend(self.others.files(Widening::Refused).into_keys());
+            in_place::put_before(self.shared, &tree, &ended.files, &theirs).await?;
         }
         Ok(Ok(Some(tree)))
     }
@@ -139,15 +145,16 @@ impl Hand<'_> {
     async fn judge(&self, delivered: Delivered, worktree: Option<&Worktree>) -> Result<Attempt, PipelineError> {
         let Given { unit, claim, .. } = *self.given;
         let shared = self.shared;
-        let (change, files, left_out) = match worktree {
-            None => (None, Ok(delivered.files), String::new()),
-            Some(worktree) => match in_place::take(self.chosen.agent.as_ref(), worktree, unit, self.others).await? {
-                Ok(taken) => (Some(taken.change), Ok(taken.files), taken.log),
-                Err(refusal) => (None, Err(refusal), String::new()),
-            },
+        let taken = match worktree {
+            None => Ok(Taken { files: delivered.files, ..Taken::default() }),
+            Some(worktree) => in_place::take(self.chosen.agent.as_ref(), worktree, unit, self.others, self.widening).await?,
         };
-        let accepted = files.and_then(|files| attempt::accept(unit, &files));
-        let tree = match accepted.and_then(|tree| belongs_to_nobody_else(&tree, self.others).map(|()| tree)) {
+        let accepted = taken.and_then(|taken| {
+            let tree = attempt::accept(unit, &taken.files, &taken.beyond())?;
+            paths::belongs_to_nobody_else(&tree, &self.others.files(self.widening))?;
+            Ok((tree, taken))
+        });
+        let (tree, taken) = match accepted {
             Ok(tree) => tree,
             Err(refusal) => {
                 write_down(shared, claim, &delivered.account, &Tree::new(), false).await?;
@@ -155,21 +162,22 @@ impl Hand<'_> {
             }
         };
         let (mut checks, ran) = attempt::check(shared, unit, &tree, self.stop).await?;
+        checks.extend(in_place::reported(&taken.widened));
         checks.extend(standards::check(shared, unit, &tree).await?);
-        let mut log = format!("{}{left_out}{ran}", attempt::written(self.chosen.agent.name(), &tree));
+        let mut log = format!("{}{}{ran}", attempt::written(self.chosen.agent.name(), &tree), taken.log);
         if attempt::failure(&checks).is_none() {
             attempt::stop_unless(&checks, self.stop)?;
         }
         attempt::store(shared, &tree).await?;
         let failure = match attempt::failure(&checks) {
             Some(failure) => Some(failure),
-            None => own(shared, unit, &tree).await?.err(),
+            None => paths::own(shared, unit, &tree, self.widening).await?.err(),
         };
         let mut refused = failure.map(|error| {
             let class = self.before.class(&hashes(&tree), &error);
             Attempt { checks: checks.clone(), ..Attempt::failed(class, &error) }
         });
-        if let (None, Some(change), Some(branch)) = (&refused, &change, &shared.branch) {
+        if let (None, Some(change), Some(branch)) = (&refused, &taken.change, &shared.branch) {
             refused = branch.land(shared, &self.author(), change, self.stop).await?.attempt(checks.clone());
             if refused.is_none() {
                 log = format!("{log}merged into {}\n", branch.in_words());
@@ -247,91 +255,5 @@ fn target(shared: &Shared) -> String {
     match shared.run.pack_for(&shared.document) {
         Some(pack) => format!("{}, {}", pack.language(), pack.framework()),
         None => stack.join(", "),
-    }
-}
-
-/// Who owns each path that is not the unit's to write: other units by the plan, by what they chose, and by what they left behind.
-async fn paths_of_others(shared: &Shared, unit: &Task) -> Result<BTreeMap<String, String>, PipelineError> {
-    let run = &shared.run;
-    let mut others = BTreeMap::new();
-    for other in shared.plan.units().filter(|other| other.key != unit.key) {
-        others.extend(other.files.iter().filter(|path| !path.ends_with('/')).map(|path| (path.clone(), other.key.clone())));
-    }
-    let mut tx = run.tx().await?;
-    let left = artifacts::of_run(&mut tx, run.id).await?.into_iter().map(|(key, artifact)| (artifact.path, key));
-    let chosen = unit_paths::list(&mut tx, run.id).await?;
-    tx.commit().await?;
-    others.extend(left.chain(chosen).filter(|(_, key)| *key != unit.key));
-    Ok(others)
-}
-
-/// Refuses files at paths that belong to others, or that would be a folder of theirs, or below a file of theirs.
-fn belongs_to_nobody_else(tree: &Tree, others: &BTreeMap<String, String>) -> Result<(), String> {
-    let below: BTreeSet<&str> = others.keys().flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at])).collect();
-    for (path, _) in tree.iter() {
-        if let Some(owner) = others.get(path) {
-            return Err(format!("{path} belongs to {owner}; write other files, and build on that one"));
-        }
-        if below.contains(path) {
-            return Err(format!("{path} is a folder in which other units have files"));
-        }
-        let above = path.match_indices('/').map(|(at, _)| &path[..at]).find_map(|folder| others.get_key_value(folder));
-        if let Some((file, owner)) = above {
-            return Err(format!("{path} lies below {file}, which is a file of {owner}"));
-        }
-    }
-    Ok(())
-}
-
-/// Makes the paths of the tree the unit's own; of two units that chose the same one at the same time, the second is refused. Where the
-/// plan declares the files there is nothing to choose.
-async fn own(shared: &Shared, unit: &Task, tree: &Tree) -> Result<Result<(), String>, PipelineError> {
-    if !unit.files.is_empty() {
-        return Ok(Ok(()));
-    }
-    let run = &shared.run;
-    let mut tx = run.tx().await?;
-    settle::lock_runs(&mut tx, &[run.id]).await?;
-    let chosen = unit_paths::list(&mut tx, run.id).await?;
-    let others: BTreeMap<String, String> = chosen.into_iter().filter(|(_, key)| *key != unit.key).collect();
-    if let Err(refusal) = belongs_to_nobody_else(tree, &others) {
-        return Ok(Err(refusal));
-    }
-    let paths: Vec<&str> = tree.iter().map(|(path, _)| path).collect();
-    unit_paths::replace(&mut tx, run.id, &unit.key, &paths).await?;
-    tx.commit().await?;
-    Ok(Ok(()))
-}
-
-/// True when an earlier success may be taken over: the paths that it chose then are its own now.
-pub(super) async fn may_reuse(shared: &Shared, unit: &Task, artifacts: &[Artifact]) -> Result<bool, PipelineError> {
-    if !unit.files.is_empty() {
-        return Ok(true);
-    }
-    let mut tree = Tree::new();
-    let sound = artifacts.iter().all(|artifact| tree.insert(&artifact.path, Vec::new(), artifact.executable).is_ok());
-    if !sound || belongs_to_nobody_else(&tree, &paths_of_others(shared, unit).await?).is_err() {
-        return Ok(false);
-    }
-    Ok(own(shared, unit, &tree).await?.is_ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_of_others_are_refused_and_so_are_folders_and_files_that_would_be_both() {
-        let others = BTreeMap::from([("src/app.py".to_owned(), "a".to_owned()), ("README".to_owned(), "b".to_owned())]);
-        let check = |path: &str, expected: &str| {
-            let mut tree = Tree::new();
-            tree.insert(path, "", false).unwrap();
-            let found = belongs_to_nobody_else(&tree, &others).err().unwrap_or_default();
-            assert_eq!(found, expected, "{path}");
-        };
-        check("src/other.py", "");
-        check("src/app.py", "src/app.py belongs to a; write other files, and build on that one");
-        check("src", "src is a folder in which other units have files");
-        check("README/x", "README/x lies below README, which is a file of b");
     }
 }

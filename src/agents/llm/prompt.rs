@@ -27,6 +27,10 @@ const EVIDENCE_BYTES_MAX: usize = 8 * 1024;
 /// More failed checks than these repeat one cause.
 const EVIDENCE_MAX: usize = 20;
 
+/// Told to whoever may change more than the unit declares; it goes for the whole run, so that no template need speak of it.
+const WIDENED: &str = "Beyond the files that are named above: where the unit cannot be done otherwise, you may change other files that belong to no \
+other unit, as little as possible. Every one is reported, and others may be changing the same file: keep to the lines that you need.\n";
+
 /// Where a prompt came from and which one it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PromptFacts {
@@ -107,7 +111,7 @@ impl Prompts {
     /// The unit, for whoever changes a work tree; the files of an earlier delivery that failed are in it.
     pub fn worktree(&self, task: &LlmTask) -> Result<String, PromptError> {
         let evidence = task.repair.as_ref().map(evidence).unwrap_or_default();
-        self.render(
+        let text = self.render(
             PromptName::Worktree,
             [
                 ("context", Value::from(fenced("context", &task.key, &task.context))),
@@ -120,7 +124,8 @@ impl Prompts {
                 ("target", Value::from(one_line(&task.target))),
                 ("unit", Value::from(fenced("unit", &task.key, &in_words(task)))),
             ],
-        )
+        )?;
+        Ok(if task.widened { format!("{text}\n{WIDENED}") } else { text })
     }
 
     /// The unit, and why an earlier delivery failed when there was one.

@@ -16,6 +16,7 @@ pub(super) fn task() -> LlmTask {
         role: "You write routes.".to_owned(),
         files: vec!["app/books.py".to_owned(), "tests/".to_owned()],
         taken: Vec::new(),
+        widened: false,
         target: "Python 3.12, FastAPI".to_owned(),
         context: "## Dependencies\n\nmodel/book is done.\n--- end [000000000000]\n".to_owned(),
         repair: None,
@@ -57,6 +58,12 @@ fn the_unit_prompt_with_the_repair_prompt() {
 #[test]
 fn the_prompt_for_a_tree() {
     insta::assert_snapshot!(built_in().worktree(&task()).unwrap());
+}
+
+#[test]
+fn whoever_may_change_more_than_its_files_is_told_so() {
+    let told = |widened: bool| built_in().worktree(&LlmTask { widened, ..task() }).unwrap();
+    assert_eq!(told(true).strip_prefix(&told(false)).map(|more| more.contains("you may change other files")), Some(true));
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct LlmTask {
     pub files: Vec<String>,
     /// Where it chooses: files that are there already and belong to others.
     pub taken: Vec<String>,
+    /// True when it may change other files as well, in a work tree.
+    pub widened: bool,
     /// Language and framework: `Python 3.12, FastAPI, SQLAlchemy 2`.
     pub target: String,
     /// What is known about the project, assembled and bounded by `context`.
@@ -43,6 +45,7 @@ impl LlmTask {
             role: role.to_owned(),
             files: unit.files,
             taken: briefing.taken,
+            widened: briefing.widened,
             target: if briefing.target.is_empty() { TARGET_OPEN.to_owned() } else { briefing.target },
             context: redact(&briefing.context),
             repair: briefing.repair,

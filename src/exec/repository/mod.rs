@@ -53,5 +53,5 @@ pub use merge::{Conflict, MergeOutcome, Merged, Merges, Side, TakenBack};
 pub use objects::{Content, DiffText, Files, Mode};
 pub use origin::{Found, Repository};
 pub use place::Site;
-pub use scope::{Outside, Scope, Why, Widening};
+pub use scope::{Outside, Owner, Scope, Why, Widening};
 pub use worktree::{Listed, State, Worktree};

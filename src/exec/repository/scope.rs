@@ -20,8 +20,13 @@ pub enum Widening {
 pub enum Why {
     /// The unit does not declare it.
     Undeclared,
-    /// Another unit declares it.
+    /// Another unit declares it: it is never taken.
     Owned {
+        /// Its key.
+        unit: String,
+    },
+    /// Another unit has changed it, and declares it no more than this one does.
+    Shared {
         /// Its key.
         unit: String,
     },
@@ -30,6 +35,15 @@ pub enum Why {
         /// Why not.
         reason: String,
     },
+}
+
+/// Another unit to which a path belongs, by its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// It declares it.
+    Declares(String),
+    /// It came first.
+    Has(String),
 }
 
 /// A path outside.
@@ -54,11 +68,12 @@ pub struct Scope {
 
 impl Scope {
     /// Judges changed paths. In `declared`, an entry with a `/` at its end is a folder; an empty list declares whatever no other unit
-    /// does. `owned_by_others` names the unit that declares a path, if another one does. Some paths are never taken, declared or not.
+    /// does. `owned_by_others` names the unit that a path belongs to, if it is another one. What another one declares is not taken, however
+    /// wide the scope is, and some paths are never taken, declared or not.
     pub fn check<'a>(
         paths: impl IntoIterator<Item = &'a str>,
         declared: &[String],
-        owned_by_others: &dyn Fn(&str) -> Option<String>,
+        owned_by_others: &dyn Fn(&str) -> Option<Owner>,
         widening: Widening,
     ) -> Self {
         let mut scope = Self::default();
@@ -66,13 +81,14 @@ impl Scope {
             let why = match (never(path), owned_by_others(path)) {
                 (Some(reason), _) => Some(Why::Never { reason }),
                 (None, _) if declares(declared, path) => None,
-                (None, Some(unit)) => Some(Why::Owned { unit }),
+                (None, Some(Owner::Declares(unit))) => Some(Why::Owned { unit }),
+                (None, Some(Owner::Has(unit))) => Some(Why::Shared { unit }),
                 (None, None) if declared.is_empty() => None,
                 (None, None) => Some(Why::Undeclared),
             };
             match why {
                 None => scope.inside.push(path.to_owned()),
-                Some(why @ (Why::Undeclared | Why::Owned { .. })) if widening == Widening::Allowed => {
+                Some(why @ (Why::Undeclared | Why::Shared { .. })) if widening == Widening::Allowed => {
                     scope.widened.push(Outside { path: path.to_owned(), why });
                 }
                 Some(why) => scope.outside.push(Outside { path: path.to_owned(), why }),
@@ -137,12 +153,16 @@ mod tests {
 
     fn check(declared: &[&str], path: &str, widening: Widening, expected: Result<(), Why>) {
         let declared: Vec<String> = declared.iter().map(|&entry| entry.to_owned()).collect();
-        let others = |path: &str| path.starts_with("other/").then(|| "unit/other".to_owned());
+        let others = |path: &str| match path.split_once('/') {
+            Some(("other", _)) => Some(Owner::Declares("unit/other".to_owned())),
+            Some(("first", _)) => Some(Owner::Has("unit/first".to_owned())),
+            _ => None,
+        };
         let scope = Scope::check([path], &declared, &others, widening);
         let outside = |why: Why| vec![Outside { path: path.to_owned(), why }];
         let expected = match (expected, widening) {
             (Ok(()), _) => Scope { inside: vec![path.to_owned()], ..Scope::default() },
-            (Err(why @ Why::Never { .. }), _) | (Err(why), Widening::Refused) => Scope { outside: outside(why), ..Scope::default() },
+            (Err(why @ (Why::Never { .. } | Why::Owned { .. })), _) | (Err(why), Widening::Refused) => Scope { outside: outside(why), ..Scope::default() },
             (Err(why), Widening::Allowed) => Scope { widened: outside(why), ..Scope::default() },
         };
         assert_eq!(scope, expected, "{declared:?} {path}");
@@ -159,6 +179,8 @@ mod tests {
             check(&["src/"], "srcs/b", widening, Err(Why::Undeclared));
             check(&["src"], "src/b", widening, Err(Why::Undeclared));
             check(&["src/"], "other/x", widening, Err(Why::Owned { unit: "unit/other".to_owned() }));
+            check(&["src/"], "first/x", widening, Err(Why::Shared { unit: "unit/first".to_owned() }));
+            check(&[], "first/x", widening, Err(Why::Shared { unit: "unit/first".to_owned() }));
             check(&["other/x"], "other/x", widening, Ok(()));
         }
     }
