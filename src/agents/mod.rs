@@ -7,6 +7,7 @@ pub mod agentapi;
 pub mod assignment;
 pub mod command;
 pub mod generator;
+pub mod listing;
 pub mod llm;
 pub mod manual;
 pub mod meter;
@@ -139,6 +140,14 @@ pub enum AgentError {
     /// The agent's own task ended abnormally.
     #[error("the agent stopped abnormally: {0}")]
     Stopped(String),
+    /// It cannot go on without knowing something.
+    #[error("it asks: {question}")]
+    Asks {
+        /// What, without secrets.
+        question: String,
+        /// What was used and said until then.
+        account: Box<Account>,
+    },
     /// It tried, and this came of it.
     #[error("{message}")]
     Failed {
@@ -156,6 +165,7 @@ impl AgentError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Generate(_) | Self::Stopped(_) => ErrorClass::Permanent,
+            Self::Asks { .. } => ErrorClass::NeedsInput,
             Self::Failed { class, .. } => *class,
         }
     }
@@ -164,7 +174,15 @@ impl AgentError {
     pub fn account(self) -> Account {
         match self {
             Self::Generate(_) | Self::Stopped(_) => Account::default(),
-            Self::Failed { account, .. } => *account,
+            Self::Asks { account, .. } | Self::Failed { account, .. } => *account,
+        }
+    }
+
+    /// What it wants to know, when that is why.
+    pub fn question(&self) -> Option<&str> {
+        match self {
+            Self::Asks { question, .. } => Some(question),
+            _ => None,
         }
     }
 }

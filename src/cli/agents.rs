@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::builder::NonEmptyStringValueParser;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::output::{duration, money, say};
 use super::{Failure, Global, output, plan};
+use crate::agents::listing::Listing;
 use crate::agents::profile::{self, duty_in_words};
 use crate::agents::{Roster, tryout};
 use crate::app;
@@ -120,7 +121,7 @@ impl Registry {
         let standings = assignments::standings(&mut tx).await?;
         tx.commit().await?;
         if args.json {
-            let all: Vec<Value> = profiles.iter().map(|profile| document(profile, &roster, standings.get(&profile.name))).collect();
+            let all: Vec<Listing> = profiles.iter().map(|profile| Listing::of(profile, &roster, standings.get(&profile.name))).collect();
             return output::print_json(&all);
         }
         let row = |profile: &Profile| {
@@ -145,7 +146,7 @@ impl Registry {
         tx.commit().await?;
         let standing = standings.get(&profile.name);
         if args.json {
-            return output::print_json(&document(&profile, &roster, standing));
+            return output::print_json(&Listing::of(&profile, &roster, standing));
         }
         let bold = anstyle::Style::new().bold();
         say!("{bold}{}{bold:#} ({}, version {}) {}", profile.name, profile.kind.as_str(), profile.version, duty_in_words(profile.duty));
@@ -238,19 +239,6 @@ impl Registry {
         anstream::eprintln!("{} is removed", profile.name);
         Ok(())
     }
-}
-
-fn document(profile: &Profile, roster: &Roster, standing: Option<&Standing>) -> Value {
-    let member = roster.find(&profile.name);
-    json!({
-        "profile": profile,
-        "ready": member.is_ok(),
-        "unavailable": roster.unavailable(&profile.name),
-        "behind": member.ok().map(|member| member.agent.version().to_owned()),
-        "first_tries": standing.map(|standing| json!({"passed": standing.passed, "failed": standing.failed})),
-        "tokens": standing.map(|standing| standing.tokens),
-        "cost_micros": standing.map(|standing| standing.cost_micros),
-    })
 }
 
 fn in_words(standing: &Standing) -> String {

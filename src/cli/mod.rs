@@ -6,6 +6,7 @@
 mod acting;
 mod agents;
 mod agents_view;
+mod ask;
 mod cancel;
 mod change;
 mod completions;
@@ -131,6 +132,8 @@ enum Command {
     Change(change::ChangeArgs),
     /// Hand in what a person has done of a unit
     Done(done::DoneArgs),
+    /// Ask something about a unit, or answer what was asked
+    Ask(ask::AskArgs),
     /// Approve a unit that waits for a person
     Approve(decide::ApproveArgs),
     /// Reject a unit that waits for a person
@@ -198,6 +201,7 @@ impl Cli {
             Command::Reopen(args) => decide::reopen(args, &global).await,
             Command::Change(args) => change::run(args, &global).await,
             Command::Done(args) => done::run(args, &global).await,
+            Command::Ask(args) => ask::run(args, &global).await,
             Command::Approve(args) => decide::approve(args, &global).await,
             Command::Reject(args) => decide::reject(args, &global).await,
             Command::Undo(args) => undo::run(&args),

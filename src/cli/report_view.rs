@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
-use super::agents_view;
 use super::output::{duration, print_table, say};
+use super::{agents_view, ask};
 use crate::model::report::{PhaseReport, RunReport, UnitReport};
 use crate::model::{RunState, Severity, UnitState, Verdict};
 use crate::pipeline::compliance::{Compliance, Judgement, Standing};
@@ -37,6 +37,7 @@ pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
     if let Some(agents) = &report.agents {
         agents_view::print(agents, &report.units);
     }
+    print_questions(&report.units);
     if !report.checks.is_empty() {
         section("Checks");
         for check in &report.checks {
@@ -148,6 +149,16 @@ fn print_undeclared(units: &[UnitReport]) {
     if !rows.is_empty() {
         section("Files that no unit declares");
         print_table(&["changed by", "file"], &rows);
+    }
+}
+
+fn print_questions(units: &[UnitReport]) {
+    if units.iter().any(|unit| !unit.questions.is_empty()) {
+        section("Questions");
+    }
+    for unit in units.iter().filter(|unit| !unit.questions.is_empty()) {
+        say!("  {BOLD}{}{BOLD:#}", unit.key);
+        unit.questions.iter().for_each(|question| ask::print(question, "    "));
     }
 }
 

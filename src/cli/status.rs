@@ -7,12 +7,12 @@ use time::format_description::well_known::Rfc3339;
 
 use super::output::say;
 use super::watch::Watch;
-use super::{Failure, Global, output, select};
+use super::{Failure, Global, ask, output, select};
 use crate::app;
 use crate::engine::{Engine, EngineOptions, RunSnapshot};
-use crate::model::{Actor, RunState, UnitState};
+use crate::model::{Actor, Question, RunState, UnitState};
 use crate::store::postgres::runs::{self, RunRow};
-use crate::store::postgres::{Postgres, leases};
+use crate::store::postgres::{Postgres, leases, questions};
 
 /// Runs in the list.
 const LISTED: u32 = 20;
@@ -84,18 +84,21 @@ async fn one(postgres: &Postgres, actor: &Actor, text: &str, json: bool) -> anyh
     let row = select::run(postgres, actor.organization, Some(text)).await?;
     let engine = Engine::new(postgres.clone(), EngineOptions::default());
     let snapshot = engine.snapshot(actor.organization, row.id).await?;
+    let mut tx = postgres.tenant(actor.organization).await?;
+    let open: Vec<Question> = questions::of_run(&mut tx, row.id, None).await?.into_iter().filter(Question::open).collect();
+    tx.commit().await?;
     if json {
         let units: Vec<_> =
             snapshot.units.iter().map(|unit| json!({"key": unit.key, "state": unit.state, "attempts": unit.attempt})).collect();
         return output::print_json(
-            &json!({"run": document(&snapshot.run), "driver": snapshot.driver, "stuck": snapshot.stuck, "units": units}),
+            &json!({"run": document(&snapshot.run), "driver": snapshot.driver, "stuck": snapshot.stuck, "units": units, "questions": open}),
         );
     }
-    print(&snapshot);
+    print(&snapshot, &open);
     Ok(())
 }
 
-fn print(snapshot: &RunSnapshot) {
+fn print(snapshot: &RunSnapshot, open: &[Question]) {
     let run = &snapshot.run;
     say!("{} {} version {}: {}", run.id, run.slug, run.spec_version, run.state.as_str());
     if !run.reason.is_empty() {
@@ -114,6 +117,7 @@ fn print(snapshot: &RunSnapshot) {
     for unit in snapshot.units.iter().filter(|unit| matches!(unit.state, UnitState::Running | UnitState::Failed | UnitState::Waiting)) {
         say!("  {:9} {}", unit.state.as_str(), unit.key);
     }
+    open.iter().for_each(|question| ask::print(question, "  "));
     say!("  output: {}", run.output_dir);
 }
 

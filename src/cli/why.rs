@@ -6,15 +6,15 @@ use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
 use super::output::say;
-use super::{Failure, Global, output, select};
+use super::{Failure, Global, ask, output, select};
 use crate::app;
 use crate::ingest;
-use crate::model::{Actor, UnitEvent, UnitState};
+use crate::model::{Actor, Question, UnitEvent, UnitState};
 use crate::pipeline::report;
 use crate::store::postgres::assignments::{self, AssignmentRow};
 use crate::store::postgres::attempts::{self, AttemptRow};
 use crate::store::postgres::tasks::{self, DependencyEntry, UnitEntry};
-use crate::store::postgres::{Postgres, units};
+use crate::store::postgres::{Postgres, questions, units};
 
 /// Show why a unit stands where it stands, and what may follow.
 #[derive(Debug, clap::Args)]
@@ -34,6 +34,7 @@ struct Story {
     dependencies: Vec<DependencyEntry>,
     history: Vec<AttemptRow>,
     sent: Vec<AssignmentRow>,
+    asked: Vec<Question>,
 }
 
 /// Runs the command.
@@ -66,12 +67,13 @@ async fn read(postgres: &Postgres, actor: &Actor, args: &WhyArgs) -> anyhow::Res
     let dependencies = tasks::dependencies(&mut tx, &unit).await?;
     let history = attempts::list(&mut tx, run.id, Some(&unit.key)).await?;
     let sent = assignments::list(&mut tx, run.id, Some(&unit.key)).await?;
+    let asked = questions::of_run(&mut tx, run.id, Some(&unit.key)).await?;
     tx.commit().await?;
-    Ok(Story { unit, dependencies, history, sent })
+    Ok(Story { unit, dependencies, history, sent, asked })
 }
 
 fn print(story: &Story) {
-    let Story { unit, dependencies, history, sent } = story;
+    let Story { unit, dependencies, history, sent, asked } = story;
     let bold = anstyle::Style::new().bold();
     say!("{bold}{}{bold:#} is {}: {}", unit.key, unit.state.as_str(), reason(story));
     for dependency in dependencies {
@@ -93,6 +95,7 @@ fn print(story: &Story) {
             say!("    {} was sent: {}", row.agent, row.reason);
         }
     }
+    asked.iter().for_each(|question| ask::print(question, "  "));
     for (event, state) in following(unit.state) {
         say!("  may become {} ({})", state.as_str(), event.words());
     }
@@ -135,7 +138,7 @@ fn following(state: UnitState) -> impl Iterator<Item = (UnitEvent, UnitState)> {
 }
 
 fn document(story: &Story) -> serde_json::Value {
-    let Story { unit, dependencies, history, sent } = story;
+    let Story { unit, dependencies, history, sent, asked } = story;
     json!({
         "run": unit.run,
         "unit": unit.key,
@@ -155,6 +158,7 @@ fn document(story: &Story) -> serde_json::Value {
             "token": row.token, "agent": row.agent, "reason": row.reason, "choice": row.choice, "arm": row.arm,
             "passed": row.ended.as_ref().map(|ended| ended.passed),
         })).collect::<Vec<_>>(),
+        "questions": asked,
         "may_become": following(unit.state).map(|(event, state)| json!({"state": state, "by": event.words()})).collect::<Vec<_>>(),
     })
 }

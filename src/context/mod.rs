@@ -17,7 +17,7 @@ pub use budget::{Piece, choose};
 pub use interface::interface;
 
 use crate::model::plan::EffortUnit;
-use crate::model::{PatternHit, Plan, SpecDocument, Task};
+use crate::model::{PatternHit, Plan, Question, SpecDocument, Task};
 
 /// How much is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -72,6 +72,8 @@ pub struct Input<'a> {
     pub doc: &'a SpecDocument,
     /// The part of the specification that the unit is made from.
     pub fragment: &'a serde_json::Value,
+    /// What was asked about it and answered.
+    pub answered: &'a [Question],
     /// What its finished dependencies left behind.
     pub finished: &'a [Finished],
     /// The standards that it must meet.

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::budget::Piece;
 use super::{Input, interface};
-use crate::model::{PatternHit, Role, Task};
+use crate::model::{PatternHit, Question, Role, Task};
 
 /// Patterns that are offered to the budget.
 const PATTERNS_MAX: usize = 5;
@@ -57,6 +57,7 @@ impl Section {
 pub(super) fn sections(input: &Input<'_>) -> Vec<Section> {
     let all = [
         Section { title: "Unit", value: 100_000, parts: unit(input) },
+        Section { title: "What was asked and answered", value: 80_000, parts: answers(input) },
         Section { title: "Dependencies", value: 20_000, parts: dependencies(input) },
         Section { title: "Standards", value: 12_000, parts: guidelines(input) },
         Section { title: "Specification", value: 60_000, parts: specification(input) },
@@ -95,6 +96,17 @@ fn unit(input: &Input<'_>) -> Vec<Text> {
             .map(|requirement| text(format!("requirement {}", requirement.key), format!("- {}: {}\n", requirement.key, requirement.text))),
     );
     parts
+}
+
+/// Newest first: where the budget does not hold them all, what was said last counts.
+fn answers(input: &Input<'_>) -> Vec<Text> {
+    let part = |question: &Question| {
+        let answer = question.answer.as_deref()?;
+        let asked = if question.question.is_empty() { String::new() } else { format!("Question: {}\n", question.question) };
+        let said = fenced("answer", &format!("about {}", input.unit.key), &format!("{asked}Answer: {answer}\n"));
+        Some(text(format!("question {}", question.id), said))
+    };
+    input.answered.iter().rev().filter_map(part).collect()
 }
 
 /// Finished ones with what they offer, and the names of those that are not finished.

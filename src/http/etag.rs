@@ -60,7 +60,7 @@ pub struct IfMatch(Vec<HeaderValue>);
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "it describes; `IfMatch` reads")]
 pub struct Seen {
-    /// The `ETag` of the run as the caller has seen it: 412 when it has changed since.
+    /// The `ETag` of the run, or of the status of the unit, as the caller has seen it: 412 when it has changed since.
     #[param(rename = "If-Match")]
     if_match: Option<String>,
 }

@@ -4,13 +4,16 @@
 //! SQL: a handler reads its input, calls `engine`, `pipeline` or `store`, and shows what came of it. Every error, whoever makes it,
 //! leaves as a problem document (RFC 9457).
 
+mod agents;
 mod cursor;
+mod decisions;
 mod docs;
 mod error;
 mod etag;
 mod events;
 mod extract;
 mod guard;
+mod hand_ins;
 mod health;
 mod idempotency;
 mod load;
@@ -20,6 +23,7 @@ mod patterns;
 mod plans;
 mod problem;
 mod progress;
+mod questions;
 mod reply;
 mod request;
 pub mod router;

@@ -17,7 +17,7 @@ const EVERYWHERE: [(&str, &str); 4] = [
 ];
 /// Where to go on from an answer: operation and status, the link's name, the operation that it leads to, its parameter, and where in
 /// the answer that is.
-const LINKS: [(&str, &str, &str, &str, &str, &str); 17] = [
+const LINKS: [(&str, &str, &str, &str, &str, &str); 26] = [
     ("submitSpec", "202", "progress", "getProgress", "spec_id", "/spec/id"),
     ("listSpecs", "200", "spec", "getSpec", "id", "/items/0/id"),
     ("listSpecs", "200", "findings", "getSpecFindings", "id", "/items/0/id"),
@@ -34,10 +34,19 @@ const LINKS: [(&str, &str, &str, &str, &str, &str); 17] = [
     ("listRuns", "200", "cancel", "cancelRun", "id", "/items/0/id"),
     ("listTasks", "200", "context", "getTaskContext", "id", "/items/2/id"),
     ("listTasks", "200", "execute", "executeTask", "id", "/items/2/id"),
+    ("listTasks", "200", "approve", "approveTask", "id", "/items/2/id"),
+    ("listTasks", "200", "reject", "rejectTask", "id", "/items/2/id"),
+    ("listTasks", "200", "retry", "retryTask", "id", "/items/2/id"),
+    ("listTasks", "200", "reopen", "reopenTask", "id", "/items/2/id"),
+    ("listTasks", "200", "questions", "listQuestions", "id", "/items/2/id"),
+    ("listTasks", "200", "ask", "askQuestion", "id", "/items/2/id"),
+    ("listTasks", "200", "answer", "answerQuestion", "id", "/items/2/id"),
+    ("listTasks", "200", "files", "handInFiles", "id", "/items/2/id"),
+    ("listAgents", "200", "agent", "getAgent", "name", "/items/0/profile/name"),
     ("listPatterns", "200", "pattern", "getPattern", "id", "/items/0/pattern/id"),
 ];
 /// Schemas of requests: their fields are as the caller may leave them out. Those of answers are always there.
-const REQUESTS: [&str; 3] = ["Envelope", "RunRequest", "Problem"];
+const REQUESTS: [&str; 7] = ["Envelope", "RunRequest", "Problem", "QuestionRequest", "AnswerRequest", "HandInRequest", "HandedFile"];
 
 /// Describes every operation.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "Operation", operation_id = "openapi", security(()),

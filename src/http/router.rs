@@ -17,7 +17,10 @@ use super::error::ApiError;
 use super::load::{self, Load};
 use super::problem::Problem;
 use super::state::Api;
-use super::{docs, etag, events, guard, health, metrics, openapi, patterns, plans, progress, request, runs, specs, tasks, waves};
+use super::{
+    agents, decisions, docs, etag, events, guard, hand_ins, health, metrics, openapi, patterns, plans, progress, questions, request,
+};
+use super::{runs, specs, tasks, waves};
 
 /// What the document holds beside the operations.
 #[derive(OpenApi)]
@@ -71,6 +74,15 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(tasks::status))
         .routes(routes!(tasks::context))
         .routes(routes!(tasks::execute))
+        .routes(routes!(decisions::approve))
+        .routes(routes!(decisions::reject))
+        .routes(routes!(decisions::retry))
+        .routes(routes!(decisions::reopen))
+        .routes(routes!(questions::list, questions::ask))
+        .routes(routes!(questions::answer))
+        .routes(routes!(hand_ins::hand_in))
+        .routes(routes!(agents::list))
+        .routes(routes!(agents::show))
         .routes(routes!(patterns::list))
         .routes(routes!(patterns::similar))
         .routes(routes!(patterns::show));

@@ -159,7 +159,7 @@ pub async fn show(State(api): State<Api>, Id(id): Id<RunId>) -> Result<Json<RunV
     Ok(Json(view(&mut tx, id).await?))
 }
 
-/// Why something is asked of a run.
+/// Why something is asked of a run or a unit.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -167,6 +167,17 @@ pub struct ReasonQuery {
     /// In words, for the audit log; at most 500 characters.
     #[param(max_length = 500)]
     reason: Option<String>,
+}
+
+impl ReasonQuery {
+    /// The reason, or that one where none is given.
+    pub(super) fn or(self, otherwise: &str) -> Result<String, ApiError> {
+        let reason = self.reason.unwrap_or_else(|| otherwise.to_owned());
+        if reason.chars().count() > REASON_CHARS_MAX {
+            return Err(ApiError::BadRequest(format!("the reason has more than {REASON_CHARS_MAX} characters")));
+        }
+        Ok(reason)
+    }
 }
 
 /// What can be asked of a run.
@@ -223,10 +234,7 @@ pub async fn resume(State(api): State<Api>, Id(run): Id<RunId>, seen: IfMatch, k
 }
 
 async fn act(api: &Api, run: RunId, act: Act, query: ReasonQuery, seen: &IfMatch, key: IdempotencyKey) -> Result<Response, ApiError> {
-    let reason = query.reason.unwrap_or_else(|| "asked for over HTTP".to_owned());
-    if reason.chars().count() > REASON_CHARS_MAX {
-        return Err(ApiError::BadRequest(format!("the reason has more than {REASON_CHARS_MAX} characters")));
-    }
+    let reason = query.or("asked for over HTTP")?;
     let once = Once::new(key, &format!("POST /runs/{run} {act:?}"), &[reason.as_bytes()]);
     let mut tx = match once.begin(api).await? {
         Begun::New(tx) => tx,

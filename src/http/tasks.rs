@@ -290,7 +290,8 @@ pub async fn execute(State(api): State<Api>, Id(id): Id<UnitId>, key: Idempotenc
     once.end(&api, tx, reply).await
 }
 
-async fn find(tx: &mut TenantTx, id: UnitId) -> Result<UnitEntry, ApiError> {
+/// The unit of that id.
+pub(super) async fn find(tx: &mut TenantTx, id: UnitId) -> Result<UnitEntry, ApiError> {
     tasks::unit(tx, id).await?.ok_or_else(|| ApiError::missing("unit", id, TASKS_HINT))
 }
 
@@ -303,7 +304,8 @@ impl From<AgainError> for ApiError {
             AgainError::DependenciesOpen { .. } => {
                 Self::Conflict { detail, hint: hint("GET /api/v1/tasks/{id} names them; execute those first") }
             }
-            AgainError::Cancelled { .. } | AgainError::RunOver { .. } | AgainError::FilesMissing { .. } => {
+            AgainError::FilesMissing { .. } => Self::Conflict { detail, hint: hint("POST /api/v1/tasks/{id}/files hands them in") },
+            AgainError::Cancelled { .. } | AgainError::RunOver { .. } => {
                 Self::Conflict { detail, hint: hint("POST /api/v1/runs starts a new run, in which unchanged units are reused") }
             }
             AgainError::RunBeyond { .. } => Self::Conflict { detail, hint: hint("wait until the run has ended, or pause it") },

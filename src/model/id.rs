@@ -58,6 +58,8 @@ id! {
     AttemptId;
     /// Something of a budget that was set aside, and then used.
     SpendId;
+    /// A question about a unit.
+    QuestionId;
     /// A remembered success or failure.
     PatternId;
     /// A worker process, one per start.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{CheckResult, Finding, Phase, RunId, RunState, UnitState};
+use super::{CheckResult, Finding, Phase, Question, RunId, RunState, UnitState};
 
 /// The version of the JSON form of [`RunReport`].
 pub const REPORT_SCHEMA_VERSION: u32 = 1;
@@ -185,6 +185,9 @@ pub struct UnitReport {
     /// Who was sent to it, when that was somebody who reads.
     #[serde(default)]
     pub sent: Option<SentReport>,
+    /// What was asked and answered about it in this run.
+    #[serde(default)]
+    pub questions: Vec<Question>,
 }
 
 /// What an agent was told of a unit, in numbers.

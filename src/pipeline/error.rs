@@ -93,9 +93,9 @@ impl PipelineError {
             Self::Output(error) => Some(error.hint()),
             Self::Workspace(error) => Some(error.hint()),
             Self::Repository(error) => Some(error.hint()),
-            Self::Elsewhere { .. } => {
-                Some("bring the repository back to that path, or resume the run on the machine where it was submitted: paths are not carried over")
-            }
+            Self::Elsewhere { .. } => Some(
+                "bring the repository back to that path, or resume the run on the machine where it was submitted: paths are not carried over",
+            ),
             _ => None,
         }
     }

@@ -7,14 +7,14 @@ use serde_json::Value;
 use crate::context::Receipt;
 use crate::engine::{Engine, RunSnapshot};
 use crate::generate::TargetPack;
-use crate::model::report::{BranchReport, ContextReport, PhaseReport, REPORT_SCHEMA_VERSION, RunReport, UnitReport};
 use crate::model::outcome::UNDECLARED_FILES;
-use crate::model::{CheckResult, OrganizationId, Phase, Plan, RunId, SpecDocument, UnitId, Verdict};
+use crate::model::report::{BranchReport, ContextReport, PhaseReport, REPORT_SCHEMA_VERSION, RunReport, UnitReport};
+use crate::model::{CheckResult, OrganizationId, Phase, Plan, Question, RunId, SpecDocument, UnitId, Verdict};
 use crate::store::postgres::assignments::{self, AssignmentRow};
 use crate::store::postgres::attempts::{self, AttemptRow};
 use crate::store::postgres::degradations::{self, DegradationRow};
 use crate::store::postgres::phases::{self, PhaseRow};
-use crate::store::postgres::{Postgres, StoreError, TenantTx, findings, plans, receipts};
+use crate::store::postgres::{Postgres, StoreError, TenantTx, findings, plans, questions, receipts};
 
 use super::branch::BranchRecord;
 use super::compliance::Compliance;
@@ -34,6 +34,7 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
     };
     let attempts = attempts::list(&mut tx, run, None).await?;
     let receipts: BTreeMap<UnitId, Value> = receipts::of_run(&mut tx, run).await?.into_iter().collect();
+    let asked = questions::of_run(&mut tx, run, None).await?;
     let sent = assignments::list(&mut tx, run, None).await?;
     let trial = if sent.is_empty() { Vec::new() } else { assignments::trial(&mut tx).await? };
     let journal = phases::list(&mut tx, run).await?;
@@ -44,7 +45,7 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
     let findings = findings::of_run(&mut tx, run).await?.into_iter().map(|(_, finding)| finding).collect();
     let title = title(&mut tx, &snapshot, plan.as_ref()).await?;
     tx.commit().await?;
-    let units = plan.as_ref().map(|plan| units(plan, &snapshot, &attempts, &receipts, &sent)).unwrap_or_default();
+    let units = plan.as_ref().map(|plan| units(plan, &snapshot, &attempts, &receipts, &sent, &asked)).unwrap_or_default();
     Ok(RunReport {
         schema_version: REPORT_SCHEMA_VERSION,
         run,
@@ -132,6 +133,7 @@ fn units(
     attempts: &[AttemptRow],
     receipts: &BTreeMap<UnitId, Value>,
     sent: &[AssignmentRow],
+    asked: &[Question],
 ) -> Vec<UnitReport> {
     let mut units: Vec<UnitReport> = snapshot
         .units
@@ -152,6 +154,7 @@ fn units(
                 undeclared: attempt.map(|attempt| undeclared(&attempt.checks)).unwrap_or_default(),
                 context: receipts.get(&row.id).and_then(context),
                 sent: sent::of_unit(sent, row.id),
+                questions: asked.iter().filter(|question| question.unit == row.key).cloned().collect(),
             })
         })
         .collect();

@@ -230,7 +230,9 @@ impl Run {
         tx.commit().await?;
         if !shared.is_empty() {
             let Some(repository) = self.repository().await? else {
-                return Err(PipelineError::Plan("several units changed the same file, and there is no branch to tell what it is now".to_owned()));
+                return Err(PipelineError::Plan(
+                    "several units changed the same file, and there is no branch to tell what it is now".to_owned(),
+                ));
             };
             let merged = repository.files_of(&repository.head().await?, |path| shared.contains(path)).await?;
             for (path, file) in merged.tree.iter() {

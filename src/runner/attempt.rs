@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::POLL_EVERY;
+use super::asked::Asked;
 use super::branch::{Author, Landing};
 use super::choosing::{self, Chosen};
 use super::contexts::{self, Patterns};
@@ -65,14 +66,20 @@ pub(super) async fn attempt(
         Assignment::Agent { agent, reason, choice } => Chosen { agent, reason, choice },
         Assignment::Nobody(reason) => return Ok(Attempt::of(UnitResult::Unable { reason: reason.to_owned() })),
         Assignment::Waits(waiting) => {
-            // Whoever takes it up later is told what is known now.
-            let input_hash = shared.inputs.hash(unit, None, &prior, &built);
-            contexts::prepare(shared, unit, claim, &input_hash, &built, Patterns::Shown).await?;
-            return Ok(Attempt::of(UnitResult::Waiting { reason: format!("{}; {}", waiting.reason, waiting.configure) }));
+            let asked = Asked::of(shared, unit).await?;
+            let reason = asked.holds(unit).unwrap_or_else(|| format!("{}; {}", waiting.reason, waiting.configure));
+            let input_hash = shared.inputs.hash(unit, None, &prior, &built, &asked.answered);
+            return wait(shared, &told::Given { unit, claim, input_hash: &input_hash, built: &built, answered: &asked.answered }, reason)
+                .await;
         }
     };
     tracing::debug!(unit = %unit.key, agent = chosen.agent.name(), reason = chosen.reason, "assigned");
-    let input_hash = shared.inputs.hash(unit, Some(chosen.agent.as_ref()), &prior, &built);
+    let asked = Asked::for_agent(shared, unit, chosen.agent.as_ref()).await?;
+    let input_hash = shared.inputs.hash(unit, Some(chosen.agent.as_ref()), &prior, &built, &asked.answered);
+    let given = told::Given { unit, claim, input_hash: &input_hash, built: &built, answered: &asked.answered };
+    if let Some(reason) = asked.holds(unit) {
+        return wait(shared, &given, reason).await;
+    }
     let name = chosen.agent.name().to_owned();
     let mut tx = shared.run.tx().await?;
     let earlier = units::find_success(&mut tx, shared.run.submission.spec, &unit.key, &input_hash).await?;
@@ -91,11 +98,17 @@ pub(super) async fn attempt(
     let attempt = if chosen.agent.deterministic() {
         generate(shared, unit, &chosen, prior, meter, stop).await?
     } else {
-        let task = told::Given { unit, claim, input_hash: &input_hash, built: &built };
-        told::perform(shared, &task, &chosen, prior, meter, stop).await?
+        told::perform(shared, &given, &chosen, prior, meter, stop).await?
     };
     let attempt = if chosen.agent.works_in_a_tree() { attempt } else { land(shared, &author, attempt, &[], stop).await? };
     Ok(Attempt { agent: name, input_hash: Some(input_hash), ..attempt })
+}
+
+/// Has the unit wait. Whoever takes it up later is told what is known now.
+async fn wait(shared: &Shared, given: &told::Given<'_>, reason: String) -> Result<Attempt, PipelineError> {
+    let told::Given { unit, claim, input_hash, built, answered } = *given;
+    contexts::prepare(shared, unit, claim, input_hash, built, answered, Patterns::Shown).await?;
+    Ok(Attempt::of(UnitResult::Waiting { reason }))
 }
 
 /// Brings the files of a success onto the run's branch, where there is one.

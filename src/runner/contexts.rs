@@ -7,7 +7,7 @@ use super::gathering::Gathered;
 use super::unit::Shared;
 use crate::context::{Context, Level};
 use crate::engine::Claim;
-use crate::model::{Artifact, EventKind, PatternHit, PatternId, Task};
+use crate::model::{Artifact, EventKind, PatternHit, PatternId, Question, Task};
 use crate::pipeline::PipelineError;
 use crate::store::postgres::{patterns, receipts};
 
@@ -28,9 +28,10 @@ pub(super) async fn prepare(
     claim: &Claim,
     input_hash: &str,
     built: &BTreeMap<String, Vec<Artifact>>,
+    answered: &[Question],
     patterns: Patterns,
 ) -> Result<Context, PipelineError> {
-    let gathered = shared.sources().context(unit, Level::of(unit), input_hash, built, patterns).await?;
+    let gathered = shared.sources().context(unit, Level::of(unit), input_hash, built, answered, patterns).await?;
     let Gathered { context, similar, without_similar } = gathered;
     if let Some(reason) = without_similar {
         let message = format!("{}: no similar work could be looked up: {reason}", unit.key);

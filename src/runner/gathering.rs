@@ -13,7 +13,7 @@ use super::standards;
 use crate::context::{self, Context, Finished, Guideline, Level};
 use crate::generate::TargetPack;
 use crate::learning::{Memory, MemoryError, words};
-use crate::model::{Artifact, OrganizationId, PatternHit, Plan, RunId, SpecDocument, Task};
+use crate::model::{Artifact, OrganizationId, PatternHit, Plan, Question, RunId, SpecDocument, Task};
 use crate::pipeline::PipelineError;
 use crate::store::cache::{Cache, Key};
 use crate::store::postgres::{Postgres, StoreError, artifacts};
@@ -45,13 +45,14 @@ pub(super) struct Gathered {
 }
 
 impl Sources<'_> {
-    /// The context of a unit whose input has that hash and whose dependencies left those files.
+    /// The context of a unit whose input has that hash, whose dependencies left those files, and about which that was answered.
     pub(super) async fn context(
         &self,
         unit: &Task,
         level: Level,
         input_hash: &str,
         built: &BTreeMap<String, Vec<Artifact>>,
+        answered: &[Question],
         patterns: Patterns,
     ) -> Result<Gathered, PipelineError> {
         let similar = if patterns == Patterns::Shown { self.similar(unit).await } else { Ok(Vec::new()) };
@@ -63,7 +64,7 @@ impl Sources<'_> {
         let guidelines = standards::guidelines(unit, self.pack);
         let content_version = content_version(input_hash, &similar, &guidelines);
         let key = Key { tenant: self.organization, task: unit.key.clone(), level: level.as_str(), content_version };
-        let make = || self.assemble(unit, level, &similar, &guidelines, built);
+        let make = || self.assemble(unit, level, &similar, &guidelines, built, answered);
         let unmade = |error: &StoreError| PipelineError::Plan(format!("the context of {} could not be assembled: {error}", unit.key));
         let bytes = self.cache.get_or_make(key, make()).await.map_err(|error| unmade(&error))?;
         // What another version of specwave left in a shared cache may read differently: it is made anew.
@@ -88,6 +89,7 @@ impl Sources<'_> {
         similar: &[PatternHit],
         guidelines: &[Guideline],
         built: &BTreeMap<String, Vec<Artifact>>,
+        answered: &[Question],
     ) -> Result<Vec<u8>, StoreError> {
         let finished = self.finished(built).await?;
         let context = context::assemble(&context::Input {
@@ -95,6 +97,7 @@ impl Sources<'_> {
             plan: self.plan,
             doc: self.document,
             fragment: self.inputs.fragment(&unit.key),
+            answered,
             finished: &finished,
             guidelines,
             patterns: similar,

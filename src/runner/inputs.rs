@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::agents::Agent;
 use crate::generate::Prior;
-use crate::model::{Artifact, Plan, Role, Task};
+use crate::model::{Artifact, Plan, Question, Role, Task};
 
 /// Fragments of the specification by unit, and who depends on whom.
 #[derive(Debug)]
@@ -48,8 +48,15 @@ impl Inputs {
     }
 
     /// The hash of everything that the unit's files depend on. `built` holds the files of its dependencies; without an agent it
-    /// is the hash of what one would be given.
-    pub fn hash(&self, unit: &Task, agent: Option<&dyn Agent>, prior: &Prior, built: &BTreeMap<String, Vec<Artifact>>) -> String {
+    /// is the hash of what one would be given. `answered` is what persons have said about the unit.
+    pub fn hash(
+        &self,
+        unit: &Task,
+        agent: Option<&dyn Agent>,
+        prior: &Prior,
+        built: &BTreeMap<String, Vec<Artifact>>,
+        answered: &[Question],
+    ) -> String {
         let outputs: Vec<(&String, Option<String>)> =
             self.dependencies(&unit.key).iter().map(|key| (key, built.get(key).map(|files| output_hash(files)))).collect();
         let prior: Vec<(&String, String)> =
@@ -64,6 +71,10 @@ impl Inputs {
         // Generators read the specification alone.
         if let Some(start) = self.start.as_ref().filter(|_| agent.is_none_or(|agent| !agent.deterministic())) {
             input["start"] = json!(start);
+        }
+        // Where nothing was answered the hash is the one that it always was, so that earlier successes stay reusable.
+        if !answered.is_empty() {
+            input["answered"] = answered.iter().map(|question| json!([question.question, question.answer])).collect();
         }
         hex::encode(Sha256::digest(input.to_string()))
     }
@@ -96,4 +107,42 @@ fn behind_gates(key: &str, direct: &BTreeMap<&str, Vec<&str>>, gates: &[&str]) -
     found.sort();
     found.dedup();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::engine::testing::plan;
+    use crate::model::QuestionId;
+
+    fn answered(answer: &str) -> Question {
+        let now = OffsetDateTime::now_utc();
+        Question {
+            id: QuestionId::new(),
+            number: 1,
+            unit: "a".to_owned(),
+            question: "Which currency?".to_owned(),
+            asked_by: "user:test".to_owned(),
+            asked_at: now,
+            answer: Some(answer.to_owned()),
+            answered_by: Some("user:test".to_owned()),
+            answered_at: Some(now),
+        }
+    }
+
+    #[test]
+    fn what_was_answered_is_part_of_the_input_and_when_and_by_whom_is_not() {
+        let plan = plan(&[("a", 1)], &[]);
+        let inputs = Inputs::new(&plan, BTreeMap::new());
+        let hash = |answers: &[Question]| inputs.hash(&plan.tasks[0], None, &Prior::default(), &BTreeMap::new(), answers);
+        let (none, euro) = (hash(&[]), hash(&[answered("EUR")]));
+        assert_eq!(euro, hash(&[Question { number: 7, asked_by: "agent:general".to_owned(), ..answered("EUR") }]));
+        assert!(none != euro && euro != hash(&[answered("USD")]) && euro != hash(&[answered("EUR"), answered("EUR")]));
+        assert_eq!(
+            none, "f6ffc7c32eaeb436b74ef647a4f60b609dc0c57c00063345f22f2792b26d1161",
+            "the hash of a unit about which nothing was answered stays as it is"
+        );
+    }
 }

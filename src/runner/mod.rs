@@ -3,6 +3,7 @@
 //! [`drive`] alternates between the pipeline and the units: the pipeline parks the run while units are open, the units are
 //! worked on, and the pipeline goes on. It claims, heartbeats and settles; it holds no rule of any phase.
 
+mod asked;
 mod attempt;
 mod before;
 mod branch;

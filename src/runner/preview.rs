@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::asked::Asked;
 use super::contexts::Patterns;
 use super::gathering::Sources;
 use super::inputs::Inputs;
@@ -14,7 +15,7 @@ use crate::context::{Context, Level};
 use crate::generate::{Prior, TargetPack};
 use crate::ingest;
 use crate::learning::Memory;
-use crate::model::{OrganizationId, Plan, RunId, SpecDocument};
+use crate::model::{OrganizationId, Plan, RunId, SpecDocument, SpecId};
 use crate::pipeline::PipelineError;
 use crate::store::cache::Cache;
 use crate::store::postgres::{Postgres, StoreError, runs};
@@ -78,7 +79,7 @@ impl From<StoreError> for PreviewError {
 
 /// The context of the unit of that key; the level is chosen by its size unless it is given.
 pub async fn of_unit(handles: &Handles, run: RunId, key: &str, level: Option<Level>) -> Result<Preview, PreviewError> {
-    let (document, plan, target) = planned_run(handles, run).await?;
+    let (spec, document, plan, target) = planned_run(handles, run).await?;
     let Some(unit) = plan.units().find(|unit| unit.key == key) else {
         let nearest = ingest::nearest(key, plan.units().map(|unit| unit.key.as_str())).map(str::to_owned);
         return Err(PreviewError::NoUnit { run, key: key.to_owned(), nearest });
@@ -98,17 +99,19 @@ pub async fn of_unit(handles: &Handles, run: RunId, key: &str, level: Option<Lev
         inputs: &inputs,
     };
     let built = sources.built(unit).await?;
-    let input_hash = inputs.hash(unit, None, &Prior::default(), &built);
-    let gathered = sources.context(unit, level.unwrap_or_else(|| Level::of(unit)), &input_hash, &built, Patterns::Shown).await?;
+    let asked = Asked::read(&handles.postgres, handles.organization, spec, run, key).await?;
+    let input_hash = inputs.hash(unit, None, &Prior::default(), &built, &asked.answered);
+    let level = level.unwrap_or_else(|| Level::of(unit));
+    let gathered = sources.context(unit, level, &input_hash, &built, &asked.answered, Patterns::Shown).await?;
     Ok(Preview { run, unit: unit.key.clone(), context: gathered.context, without_similar: gathered.without_similar })
 }
 
-/// The document that the run has read, its plan and its target.
-async fn planned_run(handles: &Handles, run: RunId) -> Result<(SpecDocument, Plan, String), PreviewError> {
+/// The specification of the run, the document that it has read, its plan and its target.
+async fn planned_run(handles: &Handles, run: RunId) -> Result<(SpecId, SpecDocument, Plan, String), PreviewError> {
     let mut tx = handles.postgres.tenant(handles.organization).await?;
     let row = runs::find(&mut tx, run).await?.ok_or(PreviewError::NoRun(run))?;
     tx.commit().await?;
     let found = planned::of_run(&handles.postgres, handles.organization, run).await?;
     let found = found.ok_or(PreviewError::NotPlanned(run))?;
-    Ok((found.document, found.plan, row.target))
+    Ok((row.spec, found.document, found.plan, row.target))
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::asked;
 use super::attempt::{self, Attempt};
 use super::before::Before;
 use super::branch::Author;
@@ -25,7 +26,7 @@ use crate::exec::tree::Tree;
 use crate::failpoint;
 use crate::generate::Prior;
 use crate::learning::trial::{Arm, Enrolment, HoldoutShare, UnitSize};
-use crate::model::{AgentKind, Artifact, Task};
+use crate::model::{AgentKind, Artifact, Question, Task};
 use crate::pipeline::PipelineError;
 use crate::store::postgres::assignments::{self, Ended, NewAssignment};
 
@@ -39,6 +40,7 @@ pub(super) struct Given<'a> {
     pub(super) claim: &'a Claim,
     pub(super) input_hash: &'a str,
     pub(super) built: &'a BTreeMap<String, Vec<Artifact>>,
+    pub(super) answered: &'a [Question],
 }
 
 /// Has it performed by an agent that is told a context, checks what comes back, and writes down what it used.
@@ -50,9 +52,9 @@ pub(super) async fn perform(
     meter: &Arc<RunMeter>,
     stop: &CancellationToken,
 ) -> Result<Attempt, PipelineError> {
-    let Given { unit, claim, input_hash, built } = *given;
+    let Given { unit, claim, input_hash, built, answered } = *given;
     let patterns = enrol(shared, given, chosen).await?;
-    let context = contexts::prepare(shared, unit, claim, input_hash, built, patterns).await?;
+    let context = contexts::prepare(shared, unit, claim, input_hash, built, answered, patterns).await?;
     let before = Before::of(shared, given).await?;
     let others = Others::of(shared, unit).await?;
     let widening = if chosen.agent.works_in_a_tree() { paths::widening(shared) } else { Widening::Refused };
@@ -80,6 +82,9 @@ pub(super) async fn perform(
         Ok(delivered) => hand.judge(delivered, tree.as_ref()).await?,
         Err(error) => {
             let (class, message) = (error.class(), error.to_string());
+            if let Some(question) = error.question() {
+                asked::note(shared, unit, chosen.agent.name(), question).await?;
+            }
             write_down(shared, claim, &error.account(), &Tree::new(), false).await?;
             Attempt::failed(class, &message)
         }

@@ -9,13 +9,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::form::Wanted;
-use super::{AgentApi, AgentApiTask, Cause};
+use super::{AgentApi, AgentApiError, AgentApiTask, Cause};
 use crate::agents::llm::LlmTask;
 use crate::agents::llm::prompt::Prompts;
 use crate::agents::meter::Held;
 use crate::agents::{Account, Agent, AgentError, Bound, Delivered, Delivery, Transcript, Work};
 use crate::engine::ErrorClass;
 use crate::model::AgentKind;
+use crate::redact::redact;
 
 /// A profile that a server stands behind.
 #[derive(Debug)]
@@ -64,6 +65,11 @@ impl AgentApiWorker {
         held.settle(self.bound.used_up()).await;
         match performed {
             Ok(outcome) => Ok(Delivered { files: Vec::new(), account: account(&outcome.transcript) }),
+            Err(AgentApiError { cause: cause @ Cause::NeedsInput(_), transcript }) => {
+                // Its terminal still stands at the question: whoever answers must know that.
+                let question = redact(&format!("{cause}; hint: {}", cause.hint()));
+                Err(AgentError::Asks { question, account: Box::new(account(&transcript)) })
+            }
             Err(error) => {
                 let (class, message) = (error.cause.class(), format!("{error}; hint: {}", error.cause.hint()));
                 Err(AgentError::Failed { class, message, account: Box::new(account(&error.transcript)) })

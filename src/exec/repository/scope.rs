@@ -162,7 +162,9 @@ mod tests {
         let outside = |why: Why| vec![Outside { path: path.to_owned(), why }];
         let expected = match (expected, widening) {
             (Ok(()), _) => Scope { inside: vec![path.to_owned()], ..Scope::default() },
-            (Err(why @ (Why::Never { .. } | Why::Owned { .. })), _) | (Err(why), Widening::Refused) => Scope { outside: outside(why), ..Scope::default() },
+            (Err(why @ (Why::Never { .. } | Why::Owned { .. })), _) | (Err(why), Widening::Refused) => {
+                Scope { outside: outside(why), ..Scope::default() }
+            }
             (Err(why), Widening::Allowed) => Scope { widened: outside(why), ..Scope::default() },
         };
         assert_eq!(scope, expected, "{declared:?} {path}");

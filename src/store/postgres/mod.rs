@@ -29,6 +29,7 @@ pub mod presence;
 pub mod profiles;
 mod programs;
 pub mod projected;
+pub mod questions;
 pub mod receipts;
 pub mod reopen;
 pub mod replan;
