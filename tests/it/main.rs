@@ -20,6 +20,7 @@ mod escape;
 mod exec;
 mod faults;
 mod generated;
+mod grown;
 mod http;
 mod http_contract;
 mod http_events;

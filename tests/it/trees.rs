@@ -31,13 +31,13 @@ const FIVE: &str = "# Tools\n\nThe project must hold five tools.\n\n# Logical De
                     tool.\n5. Fifth tool.\n";
 
 /// An installation with one agent, `hands`, which runs a script.
-struct Stage {
-    installation: Installation,
-    folder: TempDir,
+pub struct Stage {
+    pub installation: Installation,
+    pub folder: TempDir,
 }
 
 impl Stage {
-    fn new(script: &str, settings: &str) -> Self {
+    pub fn new(script: &str, settings: &str) -> Self {
         let stage = Self { installation: Installation::own(), folder: TempDir::new().unwrap() };
         let program = stage.script(script);
         let profile = format!(
@@ -70,9 +70,15 @@ impl Stage {
         path
     }
 
-    fn command(&self, spec: &str, name: &str, more: &[&str]) -> Command {
-        let (spec, out) = (file(self.folder.path(), "spec.md", spec), self.folder.path().join("out"));
-        let mut all = vec!["run", spec.to_str().unwrap(), "--out", out.to_str().unwrap(), "--name", name, "--json", "--agent", "hands"];
+    pub fn command(&self, spec: &str, name: &str, more: &[&str]) -> Command {
+        let out = self.folder.path().join("out");
+        self.command_with(spec, name, &[&["--out", out.to_str().unwrap()], more].concat())
+    }
+
+    /// The same, with nothing said about where the result goes.
+    pub fn command_with(&self, spec: &str, name: &str, more: &[&str]) -> Command {
+        let spec = file(self.folder.path(), "spec.md", spec);
+        let mut all = vec!["run", spec.to_str().unwrap(), "--name", name, "--json", "--agent", "hands"];
         all.extend(more);
         let mut command = self.installation.command(&all);
         command.current_dir(self.folder.path());
@@ -83,14 +89,19 @@ impl Stage {
         Running::start(self.command(spec, &fresh_name("trees"), &[])).end()
     }
 
-    fn say(&self, arguments: &[&str]) -> String {
+    pub fn say(&self, arguments: &[&str]) -> String {
         let output = self.installation.call(arguments);
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
 
+    /// The repository of a run that has one of its own.
+    pub fn repository(&self, run: &str) -> PathBuf {
+        self.installation.data_dir().join("repositories").join(run).join("repository")
+    }
+
     /// Subjects and trailers of what is on the run's branch, the oldest first.
     fn branch(&self, run: &str) -> Vec<String> {
-        let repository = self.installation.data_dir().join("repositories").join(run).join("repository");
+        let repository = self.repository(run);
         let format = "--format=%(trailers:key=Specwave-Unit,valueonly,separator=%x2c)";
         let log = Command::new("git").arg("--git-dir").arg(repository).args(["log", "--reverse", format]).output().unwrap();
         assert!(log.status.success(), "{}", String::from_utf8_lossy(&log.stderr));
@@ -99,7 +110,7 @@ impl Stage {
 }
 
 /// State and evidence of every unit, by the number at the end of its key.
-fn units(ended: &Ended) -> BTreeMap<String, (String, String)> {
+pub fn units(ended: &Ended) -> BTreeMap<String, (String, String)> {
     let unit = |unit: &Value| {
         let number = unit["key"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
         let evidence: Vec<&str> = unit["evidence"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
@@ -108,7 +119,7 @@ fn units(ended: &Ended) -> BTreeMap<String, (String, String)> {
     ended.report()["units"].as_array().unwrap().iter().map(unit).collect()
 }
 
-fn out(stage: &Stage, path: &str) -> String {
+pub fn out(stage: &Stage, path: &str) -> String {
     let path: &Path = &stage.folder.path().join("out").join(path);
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
