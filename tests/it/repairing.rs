@@ -66,7 +66,7 @@ fn low_compliance_reopens_the_unit_that_owns_it_and_what_follows_from_it() {
     }
     assert_eq!((tries["router/notes"], tries["project/app"]), (2, 2), "{tries:?}");
     assert_eq!((tries["model/note"], tries["service/note"]), (1, 1), "{tries:?}");
-    let why = installation.call(&["why", run, "router/notes"]);
+    let why = installation.call(&["why", "router/notes", "--run", run]);
     let why = String::from_utf8_lossy(&why.stdout).into_owned();
     assert!(why.contains("is not met"), "{why}");
     assert_eq!(report["compliance"]["score"].as_f64(), Some(1.0), "{}", report["compliance"]);
