@@ -5,7 +5,7 @@
 //! stop itself, until somebody continues it, the first time that it comes to the second.
 
 /// Every place there is.
-pub const POINTS: [&str; 9] = [
+pub const POINTS: [&str; 10] = [
     "claim.before_commit",
     "claim.after_commit",
     "unit.working",
@@ -14,6 +14,7 @@ pub const POINTS: [&str; 9] = [
     "settle.after_commit",
     "projection.apply",
     "deploy.between_renames",
+    "wave.after_reopen",
     "lease.expired",
 ];
 

@@ -66,6 +66,10 @@ impl Progress {
     }
 
     fn phase_started(&mut self, phase: Phase, round: u32) {
+        // Units go on beside it.
+        if phase == Phase::Waves {
+            return;
+        }
         if let Form::Bar(bar) = &self.form {
             let round = if round > 1 { format!(", round {round}") } else { String::new() };
             bar.set_prefix(doing(phase));
@@ -157,6 +161,7 @@ fn doing(phase: Phase) -> &'static str {
         Phase::Schedule => "Scheduling",
         Phase::Branch => "Branching",
         Phase::Execute => "Building",
+        Phase::Waves => "Checking",
         Phase::Repair => "Repairing",
         Phase::Validate => "Validating",
         Phase::Deploy => "Deploying",
@@ -174,6 +179,7 @@ fn done(phase: Phase) -> &'static str {
         Phase::Schedule => "Scheduled",
         Phase::Branch => "Branched",
         Phase::Execute => "Built",
+        Phase::Waves => "Checked",
         Phase::Repair => "Repaired",
         Phase::Validate => "Validated",
         Phase::Deploy => "Deployed",

@@ -182,7 +182,7 @@ impl Layers {
         value.as_float().or(whole).filter(|number| number.is_finite()).ok_or_else(|| self.invalid(key, expected))
     }
 
-    fn texts(&self, key: &str, most: usize) -> Result<Vec<String>, ConfigError> {
+    pub(super) fn texts(&self, key: &str, most: usize) -> Result<Vec<String>, ConfigError> {
         let refused = || self.invalid(key, "a list of texts");
         let list = self.get(key).as_array().filter(|list| list.len() <= most).ok_or_else(refused)?;
         list.iter().map(|text| text.as_str().map(str::to_owned).ok_or_else(refused)).collect()

@@ -20,6 +20,8 @@ pub use scheduling::SchedulingSettings;
 const DEFAULTS: &str = include_str!("default.toml");
 /// The shortest bearer token that is taken: what is shorter can be guessed.
 const TOKEN_BYTES_MIN: usize = 32;
+/// A command with more words had better be a script.
+const WAVE_CHECK_WORDS_MAX: usize = 100;
 /// The largest settings file that is read.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -248,6 +250,10 @@ pub struct Config {
     pub unit_timeout: Duration,
     /// True: waves are barriers.
     pub strict_waves: bool,
+    /// What is run on the branch at the end of each wave; empty: nothing.
+    pub wave_check: Vec<String>,
+    /// How long that may take.
+    pub wave_check_wall: Duration,
     /// How long Ctrl-C lets running units finish.
     pub grace: Duration,
     /// How units are chosen, limited, repeated and handed on.
@@ -378,6 +384,8 @@ impl Layers {
             concurrency: usize::try_from(self.integer("run.concurrency", 1, 256, "a whole number from 1 to 256")?).unwrap_or(1),
             unit_timeout: self.seconds("run.unit_timeout_secs", 1, 86_400, "seconds from 1 to 86400")?,
             strict_waves: self.boolean("run.strict_waves")?,
+            wave_check: self.texts("run.wave_check", WAVE_CHECK_WORDS_MAX)?,
+            wave_check_wall: self.seconds("run.wave_check_secs", 1, 86_400, "seconds from 1 to 86400")?,
             grace: self.seconds("run.grace_secs", 0, 600, "seconds from 0 to 600")?,
             scheduling: self.scheduling()?,
             agents: self.agents(&inherited)?,

@@ -105,6 +105,7 @@ pub enum Phase {
     Schedule,
     Branch,
     Execute,
+    Waves,
     Repair,
     Validate,
     Deploy,
@@ -114,7 +115,7 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Ingest,
         Self::Analyze,
         Self::Plan,
@@ -122,6 +123,7 @@ impl Phase {
         Self::Schedule,
         Self::Branch,
         Self::Execute,
+        Self::Waves,
         Self::Repair,
         Self::Validate,
         Self::Deploy,
@@ -139,6 +141,7 @@ impl Phase {
             Self::Schedule => "schedule",
             Self::Branch => "branch",
             Self::Execute => "execute",
+            Self::Waves => "waves",
             Self::Repair => "repair",
             Self::Validate => "validate",
             Self::Deploy => "deploy",

@@ -1,6 +1,6 @@
 //! Phase 6: the units of the plan. The phase releases them; workers perform them; it ends when none is open.
 //!
-//! Reads and writes unit states only. Safe to repeat: units that are settled stay settled.
+//! Reads and writes unit states only; where there is a branch, what the last wave has made of it is looked at before the end (`waves`). Safe to repeat: units that are settled stay settled.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::{self, Done};
 use super::validate::counted;
-use super::{PipelineError, Run};
-use crate::model::{Phase, Plan, UnitState};
+use super::{PipelineError, Run, waves};
+use crate::model::{Phase, Plan, SpecDocument, UnitState};
 use crate::store::postgres::units::{self, UnitRow};
 use crate::store::postgres::{StoreError, phases, settle};
 
@@ -21,12 +21,15 @@ pub struct Execution {
 }
 
 /// True when every unit is settled; false when the run must wait for workers.
-pub async fn phase(run: &Run, plan: &Plan, round: u32) -> Result<bool, PipelineError> {
+pub async fn phase(run: &Run, document: &SpecDocument, plan: &Plan, round: u32) -> Result<bool, PipelineError> {
     run.check_stop()?;
     if run.recorded_phase(Phase::Execute, round).await?.is_some() {
         return Ok(true);
     }
-    let units = run.units().await?;
+    let mut units = run.units().await?;
+    if !units.iter().any(is_open) && waves::check(run, document, plan).await? {
+        units = run.units().await?;
+    }
     // What is pending while nothing is ready or running waits behind a unit that nothing can do.
     if units.iter().any(is_open) {
         journal::begin(run, Phase::Execute, round).await?;

@@ -33,6 +33,7 @@ pub mod service;
 mod standards;
 pub mod toolchain;
 pub mod validate;
+pub mod waves;
 
 pub use error::PipelineError;
 pub use events::Events;
@@ -76,7 +77,7 @@ pub async fn advance(run: &Run) -> Result<Step, PipelineError> {
 
     let mut round = 1;
     let validation = loop {
-        if !execute::phase(run, &plan, round).await? {
+        if !execute::phase(run, &document, &plan, round).await? {
             return Ok(Step::Parked(Box::new(Parked { document, plan_id, plan })));
         }
         let validation = validate::phase(run, &document, &plan, round).await?;

@@ -137,7 +137,7 @@ impl Toolchain {
     }
 }
 
-fn judged(name: &str, subject: Option<Subject>, command: &Command, finished: &Finished) -> CheckResult {
+pub(super) fn judged(name: &str, subject: Option<Subject>, command: &Command, finished: &Finished) -> CheckResult {
     let verdict = match finished.exit {
         Exit::Code(0) => Verdict::Passed,
         Exit::Cancelled => Verdict::Skipped,

@@ -15,7 +15,7 @@ use super::compliance::{COMPLIANCE_MIN, Compliance, Evidence, EvidenceKind, Stan
 use super::journal::{self, Done};
 use super::service::{self, ServiceCheck};
 use super::toolchain::Toolchain;
-use super::{PipelineError, Run, junit};
+use super::{PipelineError, Run, junit, waves};
 use crate::exec::sandbox;
 use crate::generate::ProjectCheck;
 use crate::model::spec::TechChoice;
@@ -91,10 +91,11 @@ pub async fn phase(run: &Run, document: &SpecDocument, plan: &Plan, round: u32) 
         let waiting = in_state(&[UnitState::Waiting]);
         let unfinished = in_state(&[UnitState::Failed, UnitState::Blocked, UnitState::Cancelled]);
         let tree = run.assemble_tree().await?;
-        let (checks, service, evidence) = match run.toolchain(document).await? {
+        let (mut checks, service, evidence) = match run.toolchain(document).await? {
             Some(toolchain) => check_everything(run, &toolchain, &tree, document, round).await?,
             None => (Vec::new(), None, Vec::new()),
         };
+        checks.extend(waves::last(run).await?);
         let compliance = Compliance::judge(&plan.requirements, &evidence);
         let weaker_sandbox = weaker_sandbox(run).await?;
         let validation = Validation { tree, checks, probe: service, compliance, waiting, unfinished, weaker_sandbox };

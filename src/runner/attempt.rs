@@ -23,7 +23,7 @@ use crate::exec::workspace::Workspace;
 use crate::failpoint;
 use crate::generate::{GeneratedFile, Prior};
 use crate::model::{Artifact, CheckResult, EventKind, Task, Verdict};
-use crate::pipeline::PipelineError;
+use crate::pipeline::{PipelineError, waves};
 use crate::store::postgres::{StoreError, artifacts, units};
 
 /// The largest file that an agent may deliver.
@@ -84,6 +84,11 @@ pub(super) async fn attempt(
     let mut tx = shared.run.tx().await?;
     let earlier = units::find_success(&mut tx, shared.run.submission.spec, &unit.key, &input_hash).await?;
     drop(tx);
+    if shared.branch.is_some()
+        && let Some(error) = waves::exhausted(&shared.run, &unit.key, &name).await?
+    {
+        return Ok(Attempt { agent: name, input_hash: Some(input_hash), ..Attempt::failed(ErrorClass::Permanent, &error) });
+    }
     let author = Author { unit, claim, agent: &name };
     if let Some((attempt, artifacts)) = earlier
         && paths::may_reuse(shared, unit, &artifacts).await?

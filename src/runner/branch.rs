@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::Attempt;
+use super::paths;
 use super::unit::Shared;
 use crate::engine::{Claim, EngineError, ErrorClass, UnitResult};
 use crate::exec::repository::{
@@ -17,7 +18,7 @@ use crate::exec::repository::{
 };
 use crate::exec::tree::Tree;
 use crate::generate::Prior;
-use crate::model::{Artifact, CheckResult, Plan, Task, Verdict};
+use crate::model::{Artifact, CheckResult, Plan, Task, UnitState, Verdict};
 use crate::pipeline::{PipelineError, Run};
 use crate::store::postgres::{artifacts, assignments, attempts};
 
@@ -124,7 +125,9 @@ impl Branch {
             return Ok(Landing::Merged { replaced: Vec::new() });
         }
         let touched = self.repository.touched(&head).await?;
-        let theirs: Vec<String> = change.paths().filter(|path| touched.contains(*path)).map(str::to_owned).collect();
+        // What the unit declares no other unit may have changed, unless the plan has changed since: then it is the unit's now.
+        let theirs = change.paths().filter(|path| touched.contains(*path) && !paths::declares(author.unit, path));
+        let theirs: Vec<String> = theirs.map(str::to_owned).collect();
         if !theirs.is_empty() {
             return Ok(Landing::Theirs(theirs));
         }
@@ -208,10 +211,36 @@ fn evidence(conflict: &Conflict) -> CheckResult {
 
 /// Takes earlier work of the unit back that was merged: it was reopened, or its input has changed.
 async fn clear(merges: &Merges<'_>, shared: &Shared, author: &Author<'_>) -> Result<Option<Landing>, PipelineError> {
-    match merges.take_back(&author.unit.key, now(), || holds(shared, author.claim)).await? {
+    let taken = match merges.take_back(&author.unit.key, now(), || holds(shared, author.claim)).await? {
+        TakenBack::Conflict(_) => {
+            // What was done on top of it and is open again goes with it: it is done anew as well.
+            let mut units = open_behind(shared, &author.unit.key).await?;
+            units.push(author.unit.key.clone());
+            merges.take_back_all(&units, now(), || holds(shared, author.claim)).await?
+        }
+        taken => taken,
+    };
+    match taken {
         TakenBack::Taken { .. } | TakenBack::Nothing => Ok(None),
         TakenBack::Conflict(conflict) => Ok(Some(Landing::BuiltOn(conflict.ours.units))),
         TakenBack::Stopped => Ok(Some(Landing::Lost)),
+    }
+}
+
+/// The units that wait for others and build on that one, as far as the plan tells.
+async fn open_behind(shared: &Shared, unit: &str) -> Result<Vec<String>, PipelineError> {
+    let pending = shared.run.units().await?.into_iter().filter(|row| row.state == UnitState::Pending).map(|row| row.key);
+    let mut behind: BTreeSet<String> = BTreeSet::from([unit.to_owned()]);
+    let mut open: Vec<String> = pending.collect();
+    loop {
+        let (found, rest): (Vec<String>, Vec<String>) =
+            open.into_iter().partition(|key| shared.inputs.dependencies(key).iter().any(|dependency| behind.contains(dependency)));
+        if found.is_empty() {
+            behind.remove(unit);
+            return Ok(behind.into_iter().collect());
+        }
+        behind.extend(found);
+        open = rest;
     }
 }
 

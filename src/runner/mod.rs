@@ -26,6 +26,7 @@ pub mod sweeps;
 mod told;
 pub mod unit;
 mod units;
+mod waves;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,7 +112,8 @@ async fn advance_to_end(run: &Run, slot: &Slot, lost: &CancellationToken) -> Res
                 let prior = prior(run).await?;
                 let shared = Arc::new(shared(run, Planned { document, plan_id, plan }, prior).await?);
                 slot.leave();
-                let worked = units::work(&shared, lost).instrument(tracing::info_span!("phase", phase = Phase::Execute.as_str())).await;
+                let span = tracing::info_span!("phase", phase = Phase::Execute.as_str());
+                let worked = perform(&shared, lost).instrument(span).await;
                 slot.enter().await;
                 worked?;
                 // Called off, paused or taken over meanwhile: what comes next is not this process's to do.
@@ -122,6 +124,18 @@ async fn advance_to_end(run: &Run, slot: &Slot, lost: &CancellationToken) -> Res
             }
         }
     }
+}
+
+/// Has the units performed, and looks after the ends of their waves beside that.
+async fn perform(shared: &Arc<Shared>, lost: &CancellationToken) -> Result<(), PipelineError> {
+    let done = CancellationToken::new();
+    let working = async {
+        let worked = units::work(shared, lost).await;
+        done.cancel();
+        worked
+    };
+    let (worked, watched) = tokio::join!(working, waves::watch(shared, &done));
+    worked.and(watched)
 }
 
 async fn shared(run: &Run, planned: Planned, prior: Prior) -> Result<Shared, PipelineError> {

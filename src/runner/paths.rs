@@ -117,7 +117,8 @@ pub(super) async fn may_reuse(shared: &Shared, unit: &Task, artifacts: &[Artifac
     Ok(own(shared, unit, &tree, Widening::Refused).await?.is_ok())
 }
 
-fn declares(unit: &Task, path: &str) -> bool {
+/// True for a path that the unit declares, itself or as a folder.
+pub(super) fn declares(unit: &Task, path: &str) -> bool {
     unit.files.iter().any(|declared| declared == path || (declared.ends_with('/') && path.starts_with(declared.as_str())))
 }
 

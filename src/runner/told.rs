@@ -21,7 +21,7 @@ use super::standards;
 use super::unit::Shared;
 use crate::agents::{Account, Briefing, Delivered, Meter, Work};
 use crate::engine::{Claim, UnitResult};
-use crate::exec::repository::{Widening, Worktree};
+use crate::exec::repository::{Scope, Widening, Worktree};
 use crate::exec::tree::Tree;
 use crate::failpoint;
 use crate::generate::Prior;
@@ -138,8 +138,11 @@ impl Hand<'_> {
     /// A success whose process died between the merge and its settlement: nobody is asked again.
     async fn settle_only(&self, tree: &Tree) -> Result<Attempt, PipelineError> {
         let Given { unit, claim, .. } = *self.given;
-        let (checks, ran) = attempt::check(self.shared, unit, tree, self.stop).await?;
+        let (mut checks, ran) = attempt::check(self.shared, unit, tree, self.stop).await?;
         attempt::stop_unless(&checks, self.stop)?;
+        let owner = |path: &str| self.others.owner(path);
+        let scope = Scope::check(tree.iter().map(|(path, _)| path), &unit.files, &owner, self.widening);
+        checks.extend(in_place::reported(&scope.widened));
         attempt::store(self.shared, tree).await?;
         write_down(self.shared, claim, &Account::default(), tree, true).await?;
         let log = format!("its work was merged before, by a try that was not settled\n{ran}");

@@ -103,13 +103,16 @@ fn a_run_grows_in_the_users_repository_and_leaves_all_of_it_as_it_was() {
     assert!(!user.path().join("other").exists(), "a part of it is not checked out");
     write(user.path(), "README.md", "# Theirs, and not committed\n");
     write(user.path(), "staged.txt", "staged\n");
-    quietly(&["add", "staged.txt"]);
+    quietly(&["add", "--sparse", "staged.txt"]);
     write(user.path(), "untracked.txt", "untracked\n");
     let start = quietly(&["rev-parse", "HEAD"]);
     let before = snapshot(user.path());
 
     // The third step says what it found.
-    let stage = Stage::new("write; [ \"$n\" != 3 ] || { cat README.md; ls . lib other src; } | sed 's/^/# /' >> src/step_3.py\ndone_with Done\n", "");
+    let stage = Stage::new(
+        "write; [ \"$n\" != 3 ] || { cat README.md; ls . lib other src; } | sed 's/^/# /' >> src/step_3.py\ndone_with Done\n",
+        "",
+    );
     let name = fresh_name("grown");
     let ended = grow(&stage, user.path(), &name, &[]);
     let report = ended.expect(3, "partial");
@@ -127,7 +130,8 @@ fn a_run_grows_in_the_users_repository_and_leaves_all_of_it_as_it_was() {
     quietly(&["fsck", "--strict"]);
     assert!(ended.how().contains(&format!("it grows from {start}")), "{}", ended.how());
     // Nothing was put anywhere else, and people are told where it is.
-    let there: Vec<String> = fs::read_dir(stage.folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let there: Vec<String> =
+        fs::read_dir(stage.folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert!(there.iter().all(|file| ["hands", "hands.toml", "spec.md"].contains(&file.as_str())), "{there:?}");
     let shown = stage.say(&["report", report["run"].as_str().unwrap()]);
     assert!(shown.contains(&format!("{branch} of {}", user.path().canonicalize().unwrap().display())), "{shown}");
@@ -209,7 +213,8 @@ fn two_units_that_change_the_same_undeclared_file_at_once_both_end_up_in_it() {
     assert_eq!(told, 1, "the second one was told both changes");
     let logs = stage.say(&["logs", run]);
     assert!(logs.contains("it conflicts with"), "{logs}");
-    let undeclared = |unit: &Value| unit["undeclared"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let undeclared =
+        |unit: &Value| unit["undeclared"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect::<Vec<_>>();
     let reported: Vec<String> = report["units"].as_array().unwrap().iter().flat_map(undeclared).collect();
     assert!(reported.len() == 1 && reported[0].starts_with("CHANGES.md ("), "{reported:?}");
     let shown = stage.say(&["report", run]);

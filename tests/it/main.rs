@@ -55,4 +55,5 @@ mod standin;
 mod terminal;
 mod tidy;
 mod trees;
+mod wave_checks;
 mod worker;

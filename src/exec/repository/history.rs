@@ -88,16 +88,15 @@ impl Repository {
 
     /// The commits of a unit that are on the branch and were not taken back, the newest first.
     pub(super) async fn standing(&self, unit: &str, head: &CommitId) -> Result<Vec<Landed>, RepositoryError> {
-        let unit = key(unit);
+        self.standing_of(&[unit.to_owned()], head).await
+    }
+
+    /// The same of several units.
+    pub(super) async fn standing_of(&self, units: &[String], head: &CommitId) -> Result<Vec<Landed>, RepositoryError> {
+        let units: BTreeSet<String> = units.iter().map(|unit| key(unit)).collect();
         let mut all = self.landed(self.start(), head, &[]).await?;
-        all.retain(|landed| landed.unit == unit);
-        let undone: BTreeSet<CommitId> = all
-            .iter()
-            .filter_map(|landed| match &landed.landing {
-                Landing::TakenBack { reverts } => Some(reverts.clone()),
-                Landing::Merged { .. } => None,
-            })
-            .collect();
+        all.retain(|landed| units.contains(&landed.unit));
+        let undone: BTreeSet<CommitId> = all.iter().filter_map(|landed| landed.reverts().cloned()).collect();
         all.retain(|landed| matches!(landed.landing, Landing::Merged { .. }) && !undone.contains(&landed.commit));
         all.reverse();
         Ok(all)

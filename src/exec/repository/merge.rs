@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::commit::take_back_message;
+use super::commit::{key, take_back_message};
 use super::lock::Lock;
 use super::objects::{DiffText, Difference, Files, Merging};
 use super::{CommitId, Landed, Landing, Repository, RepositoryError};
@@ -172,7 +172,17 @@ impl Merges<'_> {
     }
 
     /// Undoes all of a unit's work that is on the branch, by commits of their own, in one step of the branch. For a unit that is reopened.
-    pub async fn take_back<F, Fut, E>(&self, unit: &str, at: i64, mut recheck: F) -> Result<TakenBack, RepositoryError>
+    pub async fn take_back<F, Fut, E>(&self, unit: &str, at: i64, recheck: F) -> Result<TakenBack, RepositoryError>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<bool, E>>,
+        E: Into<Reason>,
+    {
+        self.take_back_all(&[unit.to_owned()], at, recheck).await
+    }
+
+    /// The same for several units, whose work may be built on each other: the newest is undone first.
+    pub async fn take_back_all<F, Fut, E>(&self, units: &[String], at: i64, mut recheck: F) -> Result<TakenBack, RepositoryError>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<bool, E>>,
@@ -181,7 +191,7 @@ impl Merges<'_> {
         let repository = self.repository;
         for _ in 0..TRIES_MAX {
             let before = repository.head().await?;
-            let standing = repository.standing(unit, &before).await?;
+            let standing = repository.standing_of(units, &before).await?;
             if standing.is_empty() {
                 return Ok(TakenBack::Nothing);
             }
@@ -189,13 +199,13 @@ impl Merges<'_> {
             for landed in &standing {
                 let parent = format!("{}^", landed.commit);
                 // A commit on top of the work that goes back to what was before it: merged, it undoes just that work.
-                let message = take_back_message(unit, &repository.site.run, &landed.commit);
+                let message = take_back_message(&landed.unit, &repository.site.run, &landed.commit);
                 let tree = repository.objects.call(&["rev-parse", "--verify", &format!("{parent}^{{tree}}")]).text().await?;
                 let undo = repository.objects.record(&tree, &[landed.commit.as_str()], &message, at).await?;
                 match repository.objects.merge(head.as_str(), undo.as_str()).await? {
                     Merging::Clean(tree) => head = repository.objects.record(&tree, &[head.as_str()], &message, at).await?,
                     Merging::Conflict(paths) => {
-                        let conflict = self.conflict(paths, &before, (&landed.commit, &undo, unit)).await?;
+                        let conflict = self.conflict(paths, &before, (&landed.commit, &undo, &landed.unit)).await?;
                         return Ok(TakenBack::Conflict(Box::new(conflict)));
                     }
                 }
@@ -268,6 +278,27 @@ struct HandedIn {
 }
 
 impl Landed {
+    /// True for work of that unit, whose key a trailer holds as one line.
+    pub fn is_of(&self, unit: &str) -> bool {
+        self.unit == key(unit)
+    }
+
+    /// Who did the work; nobody who took some back.
+    pub fn agent(&self) -> &str {
+        match &self.landing {
+            Landing::Merged { agent, .. } => agent,
+            Landing::TakenBack { .. } => "",
+        }
+    }
+
+    /// The commit that it undoes.
+    pub fn reverts(&self) -> Option<&CommitId> {
+        match &self.landing {
+            Landing::TakenBack { reverts } => Some(reverts),
+            Landing::Merged { .. } => None,
+        }
+    }
+
     /// The fencing token of the attempt that it is; none when it takes work back.
     pub fn token(&self) -> Option<i64> {
         match self.landing {

@@ -15,6 +15,7 @@ mod checkout;
 mod commit;
 mod commit_id;
 mod error;
+mod export;
 mod git;
 mod history;
 mod list;
@@ -27,6 +28,8 @@ mod scope;
 mod walk;
 mod worktree;
 
+#[cfg(test)]
+mod export_tests;
 #[cfg(test)]
 mod git_tests;
 #[cfg(test)]
@@ -46,6 +49,7 @@ pub use change::{Change, ChangeKind, ChangeLimits, Changed, LeftOut};
 pub use commit::Authorship;
 pub use commit_id::CommitId;
 pub use error::RepositoryError;
+pub use export::{Snapshot, discard_export};
 pub use git::Git;
 pub use history::{Bisected, Landed, Landing};
 pub use list::{all_worktrees, discard_worktree};

@@ -265,7 +265,7 @@ fn remove_home(home: &Path) -> Result<(), RepositoryError> {
 }
 
 /// Removes a directory of which an agent may have taken its owner's rights; links are removed, not followed.
-fn remove_tree(dir: &Path) -> Result<(), RepositoryError> {
+pub(super) fn remove_tree(dir: &Path) -> Result<(), RepositoryError> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

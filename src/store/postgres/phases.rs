@@ -70,6 +70,15 @@ pub async fn recorded(tx: &mut TenantTx, run: RunId, phase: &str, round: u32) ->
     Ok(output.map(|Json(output)| output))
 }
 
+/// What a phase produced in each round in which it succeeded, the first round first.
+pub async fn outputs(tx: &mut TenantTx, run: RunId, phase: &str) -> Result<Vec<Value>, StoreError> {
+    let query = "select output from run_phases \
+                 where organization_id = $1 and run_id = $2 and phase = $3 and state = 'succeeded' order by round";
+    let outputs: Vec<Json<Value>> =
+        sqlx::query_scalar(query).bind(tx.organization().0).bind(run.0).bind(phase).fetch_all(&mut **tx).await?;
+    Ok(outputs.into_iter().map(|Json(output)| output).collect())
+}
+
 /// Every phase of a run, in the order it was first begun.
 pub async fn list(tx: &mut TenantTx, run: RunId) -> Result<Vec<PhaseRow>, StoreError> {
     let query = "select phase, round, state, starts, output, error, started_at, finished_at from run_phases \

@@ -109,6 +109,16 @@ pub struct UnitRow {
     pub started_at: Option<OffsetDateTime>,
 }
 
+/// Where every unit of a run stands, gates left out, and the fencing token of whoever brought it there.
+pub async fn tokens(tx: &mut TenantTx, run: RunId) -> Result<Vec<(String, UnitState, i64)>, StoreError> {
+    let query = "select key, state, token from run_tasks where organization_id = $1 and run_id = $2 and not gate order by ordinal";
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(query).bind(tx.organization().0).bind(run.0).fetch_all(&mut **tx).await?;
+    let read = |(key, state, token): (String, String, i64)| {
+        Ok((key, UnitState::parse(&state).ok_or_else(|| StoreError::corrupt("unit state", state))?, token))
+    };
+    rows.into_iter().map(read).collect()
+}
+
 /// Makes the units of a run from its plan, ready where nothing is to be waited for: `order` gives each task its place in the order of
 /// dispatch, the largest first, and `kind` the agent that is to perform it. Does nothing when they exist.
 pub async fn load(
