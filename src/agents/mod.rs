@@ -7,6 +7,7 @@ pub mod agentapi;
 pub mod assignment;
 pub mod command;
 pub mod generator;
+pub mod listener;
 pub mod listing;
 pub mod llm;
 pub mod manual;
@@ -28,6 +29,7 @@ use thiserror::Error;
 
 pub use assignment::{Assignment, Request, assign, expected_kind};
 pub use generator::GeneratorAgent;
+pub use listener::{Listener, News};
 pub use manual::HandedIn;
 pub use meter::{Bound, Meter, Metered, Refused, Reservation, Spent};
 pub use profile::{Profile, ProfileError};
@@ -54,6 +56,8 @@ pub struct Work {
     pub worktree: Option<PathBuf>,
     /// Who counts what it uses.
     pub meter: Arc<dyn Meter>,
+    /// Who hears what it tells while it works.
+    pub listener: Arc<dyn Listener>,
 }
 
 /// What an agent that reads is told. Generators read the specification itself and get an empty one.

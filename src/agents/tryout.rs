@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::listener::Nobody;
 use super::{Agent, AgentError, Bound, Briefing, Delivered, Meter, Metered, Refused, Reservation, Spent, Work};
 use crate::exec::Tree;
 use crate::generate::{GeneratedFile, Prior};
@@ -99,6 +100,7 @@ fn work() -> Work {
         briefing: Briefing::default(),
         worktree: None,
         meter: Arc::new(Allowance::of(TOKENS_MAX)),
+        listener: Arc::new(Nobody),
     }
 }
 

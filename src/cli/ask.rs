@@ -104,7 +104,9 @@ async fn list(desk: &Desk, unit: &UnitEntry, json: bool) -> anyhow::Result<()> {
     if all.is_empty() {
         anstream::eprintln!("nothing was asked about {}", unit.key);
     }
-    all.iter().for_each(|question| print(question, ""));
+    for question in &all {
+        print(question, "");
+    }
     Ok(())
 }
 

@@ -68,10 +68,10 @@ fn read(dir: &Path) -> Result<HandIn, Failure> {
             if !data.is_file() {
                 return Err(Failure::usage(format!("{path} is no ordinary file, or lies too deep")).hint("hand in files and folders only"));
             }
-            handed.room_for(data.len()).map_err(unfit)?;
+            handed.room_for(data.len()).map_err(|error| unfit(&error))?;
             let executable = std::os::unix::fs::PermissionsExt::mode(&data.permissions()) & 0o100 != 0;
             let content = fs::read(entry.path()).map_err(unreadable)?;
-            handed.add(&path, content, executable).map_err(unfit)?;
+            handed.add(&path, content, executable).map_err(|error| unfit(&error))?;
         }
     }
     if handed.files() == 0 {
@@ -80,13 +80,13 @@ fn read(dir: &Path) -> Result<HandIn, Failure> {
     Ok(handed)
 }
 
-fn unfit(error: HandInError) -> Failure {
+fn unfit(error: &HandInError) -> Failure {
     Failure::usage(error.to_string()).hint(error.hint())
 }
 
 fn refused(error: HandInError) -> anyhow::Error {
     match error {
         HandInError::Store(error) => error.into(),
-        error => unfit(error).into(),
+        error => unfit(&error).into(),
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
+use super::follow::Follow;
 use super::output::say;
 use super::{Failure, Global, output, select};
 use crate::app;
@@ -24,6 +25,9 @@ pub struct LogsArgs {
     /// Show what was said to agents and by them, too
     #[arg(long)]
     transcripts: bool,
+    /// Print what happens, from the beginning and until the run has ended: a line for each event, what agents tell at work included
+    #[arg(long, conflicts_with = "transcripts")]
+    follow: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -33,7 +37,17 @@ pub struct LogsArgs {
 pub async fn run(args: LogsArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let config = global.config(Vec::new())?;
     let postgres = app::connect(&config).await.map_err(|error| Failure::database(&error))?;
-    let organization = Actor::local(&config.user).organization;
+    let actor = Actor::local(&config.user);
+    let organization = actor.organization;
+    if args.follow {
+        let followed = async {
+            let run = select::run(&postgres, organization, args.run.as_deref()).await?.id;
+            Follow { postgres: &postgres, actor: &actor, run, unit: args.unit.as_deref(), json: args.json }.to_end().await
+        }
+        .await;
+        postgres.close().await.map_err(|error| Failure::database(&error))?;
+        return followed;
+    }
     let read = async {
         let row = select::run(&postgres, organization, args.run.as_deref()).await?;
         let mut tx = postgres.tenant(organization).await?;

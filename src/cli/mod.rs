@@ -18,6 +18,7 @@ mod done;
 mod drive;
 mod failure;
 mod findings;
+mod follow;
 mod logs;
 mod migrate;
 mod output;

@@ -55,6 +55,11 @@ impl Progress {
             }
             EventKind::UnitsPlanned { units, .. } => self.units = *units,
             EventKind::Unit { key, state, reason, .. } => self.unit(key, *state, reason.as_deref()),
+            EventKind::UnitProgress { key, agent, step, .. } if matches!(self.form, Form::Plain) => {
+                self.line(Style::new(), "Working", &format!("{key} {agent}: {step}"));
+            }
+            // The bar names who works, and has no room for more.
+            EventKind::UnitProgress { .. } => {}
             EventKind::Check { name, passed, duration_ms, summary } => {
                 let style = if *passed { GOOD } else { BAD };
                 let verb = if *passed { "Checked" } else { "Failed" };

@@ -158,7 +158,9 @@ fn print_questions(units: &[UnitReport]) {
     }
     for unit in units.iter().filter(|unit| !unit.questions.is_empty()) {
         say!("  {BOLD}{}{BOLD:#}", unit.key);
-        unit.questions.iter().for_each(|question| ask::print(question, "    "));
+        for question in &unit.questions {
+            ask::print(question, "    ");
+        }
     }
 }
 

@@ -117,7 +117,9 @@ fn print(snapshot: &RunSnapshot, open: &[Question]) {
     for unit in snapshot.units.iter().filter(|unit| matches!(unit.state, UnitState::Running | UnitState::Failed | UnitState::Waiting)) {
         say!("  {:9} {}", unit.state.as_str(), unit.key);
     }
-    open.iter().for_each(|question| ask::print(question, "  "));
+    for question in open {
+        ask::print(question, "  ");
+    }
     say!("  output: {}", run.output_dir);
 }
 

@@ -1,5 +1,6 @@
 //! `specwave status --watch`: a run as it stands, again and again until it has ended.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::engine::{Engine, RunSnapshot};
 use crate::model::{Actor, RunId, RunState, UnitState};
 use crate::store::postgres::backlog::{self, Backlog};
 use crate::store::postgres::phases;
+use crate::store::postgres::progress::{self, Told};
 use crate::store::postgres::tasks::{self, WaveCount};
 use crate::store::postgres::{Postgres, StoreError};
 
@@ -23,6 +25,8 @@ use crate::store::postgres::{Postgres, StoreError};
 const RUNNING_SHOWN_MAX: usize = 8;
 /// Waves that are shown; of more the first ones that are not done.
 const WAVES_SHOWN_MAX: usize = 12;
+/// Characters of what an agent tells.
+const STEP_CHARS_SHOWN_MAX: usize = 80;
 /// The longest wait for a database that has gone away.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// Characters of a wave's bar.
@@ -48,6 +52,8 @@ struct View {
     waves: Vec<WaveCount>,
     backlog: Backlog,
     phase: Option<String>,
+    /// What the agents of running units told last.
+    told: BTreeMap<String, Told>,
 }
 
 impl Watch<'_> {
@@ -96,8 +102,9 @@ impl Watch<'_> {
         let waves = tasks::waves(&mut tx, run).await?;
         let backlog = backlog::of_run(&mut tx, run).await?;
         let phase = phases::list(&mut tx, run).await?.into_iter().rfind(|row| row.state == "running").map(|row| row.phase);
+        let told = progress::of_run(&mut tx, run).await?.into_iter().map(|row| (row.key, row.told)).collect();
         tx.commit().await?;
-        Ok(View { snapshot, waves, backlog, phase })
+        Ok(View { snapshot, waves, backlog, phase, told })
     }
 
     /// On a terminal the view is drawn over the last one; elsewhere a line is printed when it says something new.
@@ -121,7 +128,8 @@ impl Watch<'_> {
     }
 }
 
-async fn pause(time: Duration, stop: &CancellationToken) {
+/// Waits so long, or until somebody wants it to stop.
+pub(super) async fn pause(time: Duration, stop: &CancellationToken) {
     tokio::select! {
         () = tokio::time::sleep(time) => {}
         () = stop.cancelled() => {}
@@ -149,7 +157,7 @@ impl View {
 
     /// Without times, so that it changes only when something does.
     fn line(&self) -> String {
-        let running: Vec<&str> = self.running().map(|unit| unit.0).collect();
+        let running: Vec<String> = self.running().map(|unit| format!("{}{}", unit.0, self.told(unit.0))).collect();
         let running = if running.is_empty() { String::new() } else { format!("; running {}", running.join(" ")) };
         format!("{}: {}{running}", self.head(), self.counts())
     }
@@ -165,9 +173,16 @@ impl View {
         let now = OffsetDateTime::now_utc();
         for (key, since) in self.running().take(RUNNING_SHOWN_MAX) {
             let age = since.map(|since| output::duration((now - since).try_into().unwrap_or_default())).unwrap_or_default();
-            lines.push(format!("  running  {key} {age}"));
+            lines.push(format!("  running  {key} {age}{}", self.told(key)));
         }
         lines.join("\n")
+    }
+
+    /// What the agent of a unit told last, in brackets; nothing where it told nothing.
+    fn told(&self, key: &str) -> String {
+        let Some(Told { agent, step, tokens, .. }) = self.told.get(key) else { return String::new() };
+        let tokens = tokens.map(|tokens| format!(", {tokens} tokens")).unwrap_or_default();
+        format!(" [{agent}: {}{tokens}]", step.chars().take(STEP_CHARS_SHOWN_MAX).collect::<String>())
     }
 
     fn running(&self) -> impl Iterator<Item = (&str, Option<OffsetDateTime>)> {
@@ -206,6 +221,9 @@ impl View {
             "driver": driver,
             "units": counts,
             "running": self.running().map(|unit| unit.0).collect::<Vec<_>>(),
+            "progress": self.told.iter().map(|(key, told)| json!({
+                "unit": key, "agent": told.agent, "session": told.session, "step": told.step, "steps": told.steps, "tokens": told.tokens,
+            })).collect::<Vec<_>>(),
             "queue": {
                 "ready": self.backlog.ready,
                 "oldest_secs": self.backlog.oldest.map(|age| age.as_secs_f64()),

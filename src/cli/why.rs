@@ -95,7 +95,9 @@ fn print(story: &Story) {
             say!("    {} was sent: {}", row.agent, row.reason);
         }
     }
-    asked.iter().for_each(|question| ask::print(question, "  "));
+    for question in asked {
+        ask::print(question, "  ");
+    }
     for (event, state) in following(unit.state) {
         say!("  may become {} ({})", state.as_str(), event.words());
     }

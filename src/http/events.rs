@@ -58,7 +58,8 @@ impl Streams {
 
 /// Follows a run.
 ///
-/// Each event has the kind of the change as its name (`run_…`, `phase_…`, `unit_…`) and a JSON object with `schema_version`, `run`,
+/// Each event has the kind of the change as its name (`run_…`, `phase_…`, `unit_…`, `question_…`; `unit_progress` is what an agent tells
+/// while it works, at most once a second for a unit) and a JSON object with `schema_version`, `run`,
 /// `version`, `at` and what there is to know as its data.
 #[utoipa::path(get, path = "/runs/{id}/events", tag = "Runs", operation_id = "followRun",
     params(
@@ -164,7 +165,11 @@ impl Follower {
         if ahead.readable {
             for event in run_events::read(&mut tx, self.run, self.place, PAGE_ROWS).await? {
                 self.place = event.place;
-                if self.contained.get(&event.aggregate_id).is_none_or(|version| event.aggregate == "phase" || *version < event.version) {
+                if self
+                    .contained
+                    .get(&event.aggregate_id)
+                    .is_none_or(|version| matches!(event.aggregate.as_str(), "phase" | "progress") || *version < event.version)
+                {
                     self.waiting.push_back(self.event(&event));
                 }
             }

@@ -68,6 +68,19 @@ pub enum EventKind {
         /// Why, where the state needs a reason.
         reason: Option<String>,
     },
+    /// The agent of a unit tells what it does; at most once a second for a unit.
+    UnitProgress {
+        /// The unit's key.
+        key: String,
+        /// Who tells.
+        agent: String,
+        /// The conversation that it carries on, where it names one.
+        session: Option<String>,
+        /// What it does or says, in a line without secrets.
+        step: String,
+        /// Tokens that it has used so far, as far as it says.
+        tokens: Option<u64>,
+    },
     /// A check of the whole project ended.
     Check {
         /// Its name.

@@ -16,7 +16,8 @@ use super::meter::RunMeter;
 use super::paths;
 use super::told;
 use super::unit::Shared;
-use crate::agents::{Assignment, Briefing, Meter, Work};
+use crate::agents::listener::Nobody;
+use crate::agents::{Assignment, Briefing, Listener, Meter, Work};
 use crate::engine::{Claim, ErrorClass, UnitResult};
 use crate::exec::tree::{Tree, TreeFile, check_path};
 use crate::exec::workspace::Workspace;
@@ -52,12 +53,20 @@ impl Attempt {
     }
 }
 
+/// Whom an agent speaks to while it works.
+pub(super) struct Seams {
+    /// Counts what it uses.
+    pub(super) meter: Arc<RunMeter>,
+    /// Hears what it tells.
+    pub(super) listener: Arc<dyn Listener>,
+}
+
 /// Tries a claimed unit once: chooses who performs it, looks for an earlier result of the same input, has it performed and checked.
 pub(super) async fn attempt(
     shared: &Shared,
     unit: &Task,
     claim: &Claim,
-    meter: &Arc<RunMeter>,
+    seams: &Seams,
     stop: &CancellationToken,
 ) -> Result<Attempt, PipelineError> {
     let prior = prior_of(unit, &shared.prior);
@@ -101,9 +110,9 @@ pub(super) async fn attempt(
         }
     }
     let attempt = if chosen.agent.deterministic() {
-        generate(shared, unit, &chosen, prior, meter, stop).await?
+        generate(shared, unit, &chosen, prior, &seams.meter, stop).await?
     } else {
-        told::perform(shared, &given, &chosen, prior, meter, stop).await?
+        told::perform(shared, &given, &chosen, prior, seams, stop).await?
     };
     let attempt = if chosen.agent.works_in_a_tree() { attempt } else { land(shared, &author, attempt, &[], stop).await? };
     Ok(Attempt { agent: name, input_hash: Some(input_hash), ..attempt })
@@ -158,6 +167,7 @@ async fn generate(
         briefing: Briefing::default(),
         worktree: None,
         meter: Arc::clone(meter) as Arc<dyn Meter>,
+        listener: Arc::new(Nobody),
     };
     failpoint::hit("unit.working");
     let files = match chosen.agent.perform(work).await {

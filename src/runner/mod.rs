@@ -13,6 +13,7 @@ mod gathering;
 mod helping;
 mod in_place;
 pub mod inputs;
+mod listening;
 mod meter;
 mod outages;
 mod paths;

@@ -9,13 +9,12 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::asked;
-use super::attempt::{self, Attempt};
+use super::attempt::{self, Attempt, Seams};
 use super::before::Before;
 use super::branch::Author;
 use super::choosing::Chosen;
 use super::contexts::{self, Patterns};
 use super::in_place::{self, Taken};
-use super::meter::RunMeter;
 use super::paths::{self, Others};
 use super::standards;
 use super::unit::Shared;
@@ -49,7 +48,7 @@ pub(super) async fn perform(
     given: &Given<'_>,
     chosen: &Chosen,
     prior: Prior,
-    meter: &Arc<RunMeter>,
+    seams: &Seams,
     stop: &CancellationToken,
 ) -> Result<Attempt, PipelineError> {
     let Given { unit, claim, input_hash, built, answered } = *given;
@@ -75,7 +74,8 @@ pub(super) async fn perform(
             repair: before.repair(shared).await?,
         },
         worktree: tree.as_ref().map(Worktree::path),
-        meter: Arc::clone(meter) as Arc<dyn Meter>,
+        meter: Arc::clone(&seams.meter) as Arc<dyn Meter>,
+        listener: Arc::clone(&seams.listener),
     };
     failpoint::hit("unit.working");
     let attempt = match chosen.agent.perform(work).await {

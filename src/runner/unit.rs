@@ -8,10 +8,11 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::POLL_EVERY;
-use super::attempt::{self, Attempt};
+use super::attempt::{self, Attempt, Seams};
 use super::branch::Branch;
 use super::gathering::Sources;
 use super::inputs::Inputs;
+use super::listening::{self, Ear};
 use super::meter::RunMeter;
 use super::told;
 use crate::engine::{Claim, ClaimedUnit, ErrorClass, Reserved, Settled, Settlement, UnitResult};
@@ -102,8 +103,11 @@ async fn try_once(shared: &Shared, claimed: ClaimedUnit, stop: &CancellationToke
     let timeout = time.limit;
     let begun = Instant::now();
     let meter = Arc::new(RunMeter::new(shared.run.engine.clone(), shared.run.organization, claimed.claim, stop.clone()));
+    let (ear, heard) = Ear::new();
+    let seams = Seams { meter: Arc::clone(&meter), listener: Arc::new(ear) };
     let attempt = tokio::select! {
-        attempt = tokio::time::timeout(timeout, attempt::attempt(shared, unit, &claimed.claim, &meter, stop)) => attempt.ok(),
+        attempt = tokio::time::timeout(timeout, attempt::attempt(shared, unit, &claimed.claim, &seams, stop)) => attempt.ok(),
+        never = listening::pass_on(shared, unit, &claimed.claim, heard) => match never {},
         () = stop.cancelled() => Some(Ok(Attempt::of(UnitResult::Released { reason: "the worker was asked to stop".to_owned() }))),
     };
     meter.close().await;

@@ -22,7 +22,7 @@ pub struct Serving {
     pub url: String,
     client: reqwest::Client,
     folder: TempDir,
-    database: Option<Arc<Server>>,
+    database: Option<(Arc<Server>, String)>,
 }
 
 /// A PostgreSQL server that the tests share while any of them runs.
@@ -65,7 +65,7 @@ impl Serving {
         let mut command = Installation::served().command(&["serve", "--port", "0"]);
         command.env("DATABASE_URL", server.url("specwave", "secret", &name)).envs(environment.iter().copied());
         let mut serving = Self::start_with(command);
-        serving.database = Some(server);
+        serving.database = Some((server, name));
         serving
     }
 
@@ -120,6 +120,12 @@ impl Serving {
             assert!(Instant::now() < deadline, "the run did not end: {answer:#}\n{}", self.said());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Runs statements in its own database, as the superuser.
+    pub async fn sql(&self, statements: &str) {
+        let (server, name) = self.database.as_ref().expect("it was started with a database of its own");
+        server.sql(name, statements).await;
     }
 
     /// What it has said on stderr so far.

@@ -125,7 +125,18 @@ impl AgentApi {
         stop: &CancellationToken,
         deadline: Instant,
     ) -> Result<AgentApiOutcome, AgentApiError> {
-        let mut session = Session::new(self);
+        self.perform_heard(task, stop, deadline, &|_| {}).await
+    }
+
+    /// The same, and `heard` is given each message of the agent as it grows.
+    pub async fn perform_heard(
+        &self,
+        task: &AgentApiTask,
+        stop: &CancellationToken,
+        deadline: Instant,
+        heard: &(dyn Fn(&str) + Sync),
+    ) -> Result<AgentApiOutcome, AgentApiError> {
+        let mut session = Session::new(self, heard);
         let result = tokio::select! {
             result = session.run(task) => result,
             () = stop.cancelled() => Err(Cause::Cancelled),

@@ -38,11 +38,13 @@ pub(super) struct Session<'a> {
     answers: u32,
     /// True from the moment at which the agent may have been told something.
     told: bool,
+    /// Who is given each message of the agent as it grows.
+    heard: &'a (dyn Fn(&str) + Sync),
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(api: &'a AgentApi) -> Self {
-        Self { api, events: None, view: View::default(), notes: Transcript::default(), silent: 0, answers: 0, told: false }
+    pub(super) fn new(api: &'a AgentApi, heard: &'a (dyn Fn(&str) + Sync)) -> Self {
+        Self { api, heard, events: None, view: View::default(), notes: Transcript::default(), silent: 0, answers: 0, told: false }
     }
 
     /// From an agent at rest to an agent at rest; its last message.
@@ -228,6 +230,12 @@ impl<'a> Session<'a> {
     fn take(&mut self, event: Event) -> Result<bool, Cause> {
         if let Event::Fault { message, level } = &event {
             self.notes.tell("note", &format!("the agent reports ({level}): {message}"));
+        }
+        if let Event::Message(message) = &event
+            && message.role == Role::Agent
+            && self.told
+        {
+            (self.heard)(&message.content);
         }
         self.view.take(event)
     }

@@ -13,7 +13,7 @@ use super::{AgentApi, AgentApiError, AgentApiTask, Cause};
 use crate::agents::llm::LlmTask;
 use crate::agents::llm::prompt::Prompts;
 use crate::agents::meter::Held;
-use crate::agents::{Account, Agent, AgentError, Bound, Delivered, Delivery, Transcript, Work};
+use crate::agents::{Account, Agent, AgentError, Bound, Delivered, Delivery, News, Transcript, Work};
 use crate::engine::ErrorClass;
 use crate::model::AgentKind;
 use crate::redact::redact;
@@ -60,7 +60,10 @@ impl AgentApiWorker {
         let task = AgentApiTask { prompt: format!("{}\n\n{told}", place(&worktree)), uploads: Vec::new() };
         let held = Held::reserve(work.meter.as_ref(), self.bound).await;
         let held = held.map_err(|refused| failed(ErrorClass::Budget, refused.to_string()))?;
-        let performed = self.api.perform(&task, &CancellationToken::new(), Instant::now() + self.deadline).await;
+        // A terminal's screen grows at its end, where it says what it does now.
+        let last = |said: &str| said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned();
+        let heard = |said: &str| work.listener.tell(News { agent: self.name.clone(), step: last(said), ..News::default() });
+        let performed = self.api.perform_heard(&task, &CancellationToken::new(), Instant::now() + self.deadline, &heard).await;
         // The protocol tells no use: all that was set aside counts.
         held.settle(self.bound.used_up()).await;
         match performed {

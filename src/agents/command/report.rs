@@ -30,6 +30,11 @@ pub enum Progress {
         /// On what.
         about: String,
     },
+    /// It told what it has used.
+    Used {
+        /// Tokens in and out, so far.
+        tokens: u64,
+    },
     /// It says that it changed a file.
     Edit {
         /// Which, below the work tree where it lies there.

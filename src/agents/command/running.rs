@@ -156,7 +156,7 @@ impl Session<'_> {
     }
 
     fn said(&mut self, line: &Line) {
-        let broken = self.report.counts.broken;
+        let (broken, used) = (self.report.counts.broken, self.report.usage.tokens());
         self.reading.line(line, self.worktree, &mut self.report);
         if let Line::TooLong(bytes) = line {
             self.transcript.add("note", &format!("a line of {bytes} bytes was skipped"));
@@ -173,8 +173,13 @@ impl Session<'_> {
                 Progress::Text(text) => self.transcript.add("text", text),
                 Progress::Tool { name, about } => self.transcript.add("tool", &format!("{name} {about}")),
                 Progress::Edit { path } => self.transcript.add("edit", path),
+                Progress::Used { .. } => {}
             }
             (self.progress)(news);
+        }
+        let tokens = self.report.usage.tokens();
+        if tokens != used {
+            (self.progress)(Progress::Used { tokens });
         }
     }
 
@@ -193,6 +198,7 @@ impl Session<'_> {
             Progress::Text(text) => Progress::Text(clean(text)),
             Progress::Tool { name, about } => Progress::Tool { name: clean(name), about: clean(about) },
             Progress::Edit { path } => Progress::Edit { path: clean(path) },
+            Progress::Used { tokens } => Progress::Used { tokens },
         }
     }
 

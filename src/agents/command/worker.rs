@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -11,7 +12,7 @@ use super::{CommandAgent, CommandError, CommandOutcome, CommandTask, Progress};
 use crate::agents::llm::LlmTask;
 use crate::agents::llm::prompt::Prompts;
 use crate::agents::meter::Held;
-use crate::agents::{Account, Agent, AgentError, Bound, Delivered, Delivery, Spent, Transcript, Usage, Work};
+use crate::agents::{Account, Agent, AgentError, Bound, Delivered, Delivery, News, Spent, Transcript, Usage, Work};
 use crate::config::Environment;
 use crate::engine::ErrorClass;
 use crate::exec::Network;
@@ -75,7 +76,11 @@ impl CommandWorker {
             task.network = egress.network();
             task.env.extend(egress.env());
         }
-        let mut progress = |progress: Progress| tracing::debug!(unit = task.key, agent = self.name, ?progress, "at work");
+        let listener = Arc::clone(&work.listener);
+        let mut progress = |progress: Progress| {
+            tracing::debug!(unit = task.key, agent = self.name, ?progress, "at work");
+            listener.tell(news(&self.name, progress));
+        };
         // Whoever drops this future ends the program.
         let performed = self.agent.perform(&task, &mut progress, &CancellationToken::new()).await;
         let reached = match egress {
@@ -93,6 +98,18 @@ impl CommandWorker {
                 Err(AgentError::Failed { class, message, account: Box::new(account(&task.prompt, &error.outcome, &reached)) })
             }
         }
+    }
+}
+
+/// What it does, in words.
+fn news(agent: &str, progress: Progress) -> News {
+    let news = News { agent: agent.to_owned(), ..News::default() };
+    match progress {
+        Progress::Started { session } => News { step: "began".to_owned(), session: Some(session), ..news },
+        Progress::Text(text) => News { step: text, ..news },
+        Progress::Tool { name, about } => News { step: format!("{name} {about}"), ..news },
+        Progress::Edit { path } => News { step: format!("changes {path}"), ..news },
+        Progress::Used { tokens } => News { tokens: Some(tokens), ..news },
     }
 }
 

@@ -28,6 +28,7 @@ pub mod plans;
 pub mod presence;
 pub mod profiles;
 mod programs;
+pub mod progress;
 pub mod projected;
 pub mod questions;
 pub mod receipts;
