@@ -109,6 +109,7 @@ impl App {
             embedder: Arc::clone(&self.embedder),
             vectors: self.vectors.clone(),
             follower: self.follower.clone(),
+            half_life: self.config.agents.pattern_half_life,
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Listing {
     pub tokens: Option<u64>,
     /// Money in millionths, of all tries whose cost is known; null when it was never sent.
     pub cost_micros: Option<u64>,
+    /// The mean of what a unit cost, in millionths; null where no cost is known.
+    pub unit_cost_micros: Option<u64>,
 }
 
 /// How first tries went.
@@ -51,6 +53,7 @@ impl Listing {
             first_tries: standing.map(|standing| FirstTries { passed: standing.passed, failed: standing.failed }),
             tokens: standing.map(|standing| standing.tokens),
             cost_micros: standing.map(|standing| standing.cost_micros),
+            unit_cost_micros: standing.and_then(|standing| standing.unit_cost_micros),
         }
     }
 }
@@ -80,7 +83,7 @@ mod tests {
         let mut profile = built_in().swap_remove(0);
         profile.settings = json!({"base_url": "https://ada:hunter2@models.test/v1", "command": ["agent", "--api-key=abc123"], "turns": 3});
         let roster = Roster::new(vec![profile.clone()], &AgentSettings::default(), None, Duration::from_secs(1));
-        let standing = Standing { passed: 3, failed: 1, tokens: 10, cost_micros: 7 };
+        let standing = Standing { passed: 3, failed: 1, tokens: 10, cost_micros: 7, unit_cost_micros: Some(2) };
         let shown = Listing::of(&profile, &roster, Some(&standing));
         let expect = json!({"base_url": "https://ada:[redacted]@models.test/v1", "command": ["agent", "--api-key=[redacted]"], "turns": 3});
         assert_eq!(shown.profile.settings, expect);

@@ -5,7 +5,10 @@
 
 pub mod agentapi;
 pub mod assignment;
+#[cfg(test)]
+mod assignment_tests;
 pub mod command;
+mod drawing;
 pub mod generator;
 pub mod listener;
 pub mod listing;

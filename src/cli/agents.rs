@@ -151,6 +151,9 @@ impl Registry {
         let bold = anstyle::Style::new().bold();
         say!("{bold}{}{bold:#} ({}, version {}) {}", profile.name, profile.kind.as_str(), profile.version, duty_in_words(profile.duty));
         say!("  specialisation {}", profile.specialisation);
+        if !profile.skills.is_empty() {
+            say!("  skills {}", profile.skills.join(", "));
+        }
         match roster.find(&profile.name) {
             Ok(member) => say!("  stands behind it: {}", member.agent.version()),
             Err(reason) => say!("  {reason}"),
@@ -242,8 +245,9 @@ impl Registry {
 }
 
 fn in_words(standing: &Standing) -> String {
+    let unit = standing.unit_cost_micros.map(|micros| format!(", {} a unit", money(micros))).unwrap_or_default();
     format!(
-        "{} of {} passed, {} tokens, {}",
+        "{} of {} passed, {} tokens, {}{unit}",
         standing.passed,
         standing.passed + standing.failed,
         standing.tokens,

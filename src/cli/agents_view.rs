@@ -12,13 +12,13 @@ pub fn print(agents: &AgentsReport, units: &[UnitReport]) {
     let row = |unit: &UnitReport| {
         let sent = unit.sent.as_ref()?;
         let tokens = format!("{} read, {} written", sent.input_tokens, sent.output_tokens);
-        let arm = sent.arm.as_deref().unwrap_or("no trial").replace('_', " ");
+        let arm = sent.arm.as_deref().unwrap_or(if sent.withheld { "demoted" } else { "no trial" }).replace('_', " ");
         Some(vec![unit.key.clone(), sent.agent.clone(), tries(sent.tries), tokens, cost(sent.cost_micros), arm])
     };
     print_table(&["unit", "agent", "", "tokens", "cost", "similar work"], &units.iter().filter_map(row).collect::<Vec<_>>());
     say!("{}", used(agents));
     say!("{}", saved(agents));
-    say!("similar work told in {} of {} that were not held out", agents.reusing, counted(agents.eligible, "unit"));
+    say!("similar work told in {} of {} from which it was not withheld", agents.reusing, counted(agents.eligible, "unit"));
     say!("{}", effect(&agents.effect));
 }
 
@@ -64,8 +64,9 @@ fn effect(effect: &EffectReport) -> String {
         "harms" => "similar work harms",
         _ => "the effect of similar work: not enough evidence",
     };
+    let stands = if effect.campaign > 1 { format!("{}\n", effect.stands) } else { String::new() };
     format!(
-        "{said}; first tries passed {} of {} with it and {} of {} without, difference {:+.2} ({:+.2} to {:+.2} at {:.0} %, at every look)",
+        "{stands}{said}; first tries passed {} of {} with it and {} of {} without, difference {:+.2} ({:+.2} to {:+.2} at {:.0} %, at every look)",
         effect.shown_passed,
         effect.shown,
         effect.held_out_passed,

@@ -94,6 +94,6 @@ fn print(preview: &Preview) {
         receipt.bytes_whole
     );
     if let Some(reason) = &preview.without_similar {
-        anstream::eprintln!("no similar work could be looked up: {reason}");
+        anstream::eprintln!("no similar work is told: {reason}");
     }
 }

@@ -23,6 +23,7 @@ mod logs;
 mod migrate;
 mod output;
 mod patterns;
+mod patterns_standing;
 mod pause;
 mod plan;
 mod plan_graph;

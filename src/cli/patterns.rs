@@ -1,16 +1,20 @@
-//! `specwave patterns`: what was learned; search by meaning, list, show one whole, forget one.
+//! `specwave patterns`: what was learned; search by meaning, list, show one whole, forget one; where they stand (`patterns_standing`).
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::json;
+use time::format_description::well_known::Rfc3339;
 
 use super::output::say;
+use super::patterns_standing::{self, RetryArgs, StandingArgs};
 use super::{Failure, Global, output};
 use crate::app::App;
-use crate::learning::Query;
+use crate::learning::trial::Contradiction;
+use crate::learning::{Advised, Query, campaign};
 use crate::model::{PatternHit, PatternId};
+use crate::pipeline::validate::counted;
 use crate::store::postgres::patterns::{self, PatternFilter, PatternRow};
 
 /// Look at what was learned.
@@ -24,6 +28,10 @@ pub enum PatternsCommand {
     Show(ShowArgs),
     /// Forget one pattern for good
     Delete(DeleteArgs),
+    /// Show whether patterns help, and what follows from that
+    Standing(StandingArgs),
+    /// Put patterns on trial again that were found to harm
+    Retry(RetryArgs),
 }
 
 /// Find the patterns nearest to a description.
@@ -94,6 +102,8 @@ pub async fn run(command: PatternsCommand, global: &Global) -> anyhow::Result<Ex
         PatternsCommand::List(args) => list(&app, args).await,
         PatternsCommand::Show(args) => show(&app, args).await,
         PatternsCommand::Delete(args) => delete(&app, args).await,
+        PatternsCommand::Standing(args) => patterns_standing::standing(&app, args).await,
+        PatternsCommand::Retry(args) => patterns_standing::retry(&app, args).await,
     };
     app.close().await;
     shown.map(|()| ExitCode::SUCCESS)
@@ -140,15 +150,22 @@ async fn search(app: &App, args: &SearchArgs) -> anyhow::Result<()> {
 async fn list(app: &App, args: &ListArgs) -> anyhow::Result<()> {
     let mut tx = app.postgres.tenant(app.actor.organization).await?;
     let rows = patterns::list(&mut tx, &PatternFilter::default(), u32::from(args.limit)).await?;
+    let ids: Vec<PatternId> = rows.iter().map(|row| row.pattern.id).collect();
+    let advised = Advised::of(&mut tx, &ids, app.config.agents.pattern_half_life).await?;
+    let stands = campaign::current(&mut tx).await?.in_words();
+    tx.commit().await?;
     if args.json {
-        return output::print_json(&rows.iter().map(document).collect::<Vec<_>>());
+        return output::print_json(&rows.iter().map(|row| document(row, &advised)).collect::<Vec<_>>());
     }
     let row = |row: &PatternRow| {
         let pattern = &row.pattern;
         let worked = if pattern.success { "worked" } else { "failed" };
-        vec![pattern.title.clone(), pattern.unit_type.clone(), worked.to_owned(), row.uses.to_string(), pattern.id.to_string()]
+        let lost = if advised.lost(pattern.id).is_some() { "contradicted" } else { "" };
+        let uses = row.uses.to_string();
+        vec![pattern.title.clone(), pattern.unit_type.clone(), worked.to_owned(), lost.to_owned(), uses, pattern.id.to_string()]
     };
-    output::print_table(&["pattern", "type", "", "uses", "id"], &rows.iter().map(row).collect::<Vec<_>>());
+    output::print_table(&["pattern", "type", "", "", "uses", "id"], &rows.iter().map(row).collect::<Vec<_>>());
+    say!("{stands}");
     Ok(())
 }
 
@@ -156,13 +173,25 @@ async fn show(app: &App, args: &ShowArgs) -> anyhow::Result<()> {
     let mut tx = app.postgres.tenant(app.actor.organization).await?;
     let found = patterns::find(&mut tx, &[args.id]).await?.into_iter().next();
     let row = found.ok_or_else(|| unknown(args.id))?;
+    let advised = Advised::of(&mut tx, &[args.id], app.config.agents.pattern_half_life).await?;
+    tx.commit().await?;
     if args.json {
-        return output::print_json(&document(&row));
+        return output::print_json(&document(&row, &advised));
     }
     let pattern = &row.pattern;
     say!("{}\n  {}", pattern.title, pattern.text);
     say!("  {} {} from unit {} of run {}", pattern.language, pattern.framework, pattern.unit_key, pattern.run);
     say!("  {}: {}", if pattern.success { "passed" } else { "failed" }, pattern.evidence.join(", "));
+    if let Some(known) = advised.known(pattern.id) {
+        let runs = counted(usize::try_from(known.verified).unwrap_or(usize::MAX), "run");
+        let at = known.confirmed_at.format(&Rfc3339).unwrap_or_default();
+        say!("  verified by {runs}; {} of {} units that were told it passed at once; confirmed last at {at}", known.passed, known.told);
+    }
+    if let Some(lost) = advised.lost(pattern.id) {
+        let winner = advised.known(lost.winner).map_or("", |row| row.title.as_str());
+        let (support, own) = (lost.support, lost.loser_support);
+        say!("  told to nobody: {winner} ({}) says the opposite, with support {support:.2} against {own:.2}", lost.winner);
+    }
     if !pattern.code.is_empty() {
         say!("\n{}", pattern.code);
     }
@@ -182,6 +211,13 @@ fn unknown(id: PatternId) -> Failure {
     Failure::usage(format!("no pattern is called {id}")).hint("`specwave patterns list` shows the ids")
 }
 
-fn document(row: &PatternRow) -> serde_json::Value {
-    json!({"pattern": row.pattern, "version": row.version, "uses": row.uses})
+fn document(row: &PatternRow, advised: &Advised) -> serde_json::Value {
+    let known = advised.known(row.pattern.id);
+    let lost: Option<&Contradiction> = advised.lost(row.pattern.id);
+    json!({
+        "pattern": row.pattern, "version": row.version, "uses": row.uses,
+        "verified": known.map(|known| known.verified), "told": known.map(|known| known.told), "passed": known.map(|known| known.passed),
+        "confirmed_at": known.and_then(|known| known.confirmed_at.format(&Rfc3339).ok()),
+        "contradicted_by": lost,
+    })
 }

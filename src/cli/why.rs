@@ -93,6 +93,9 @@ fn print(story: &Story) {
         }
         if let Some(row) = sent.iter().find(|row| row.token == attempt.token) {
             say!("    {} was sent: {}", row.agent, row.reason);
+            if !row.arm_reason.is_empty() {
+                say!("    similar work: {}", row.arm_reason);
+            }
         }
     }
     for question in asked {
@@ -158,6 +161,7 @@ fn document(story: &Story) -> serde_json::Value {
         })).collect::<Vec<_>>(),
         "sent": sent.iter().map(|row| json!({
             "token": row.token, "agent": row.agent, "reason": row.reason, "choice": row.choice, "arm": row.arm,
+            "arm_reason": row.arm_reason,
             "passed": row.ended.as_ref().map(|ended| ended.passed),
         })).collect::<Vec<_>>(),
         "questions": asked,

@@ -31,6 +31,8 @@ pub struct AgentSettings {
     pub holdout_share: f64,
     /// True: commands that need a stronger sandbox than this machine offers run with what there is.
     pub weaker_sandbox: bool,
+    /// After so long without being confirmed a pattern weighs half as much when it is ranked.
+    pub pattern_half_life: Duration,
     /// The model behind profiles that name none.
     pub model: ModelSettings,
     /// What commands may be given of specwave's own environment, where their profile names it.
@@ -129,6 +131,7 @@ impl Layers {
             allow_undeclared: self.boolean("agents.allow_undeclared")?,
             holdout_share: share,
             weaker_sandbox: !self.boolean("sandbox.required")?,
+            pattern_half_life: self.days("agents.pattern_half_life_days")?,
             model: self.model()?,
             environment: Environment::of(inherited),
         })
@@ -175,6 +178,11 @@ impl Layers {
         })
     }
 
+    fn days(&self, key: &str) -> Result<Duration, ConfigError> {
+        let days = self.integer(key, 1, 3_650, "days from 1 to 3650")?;
+        Ok(Duration::from_hours(24 * days.unsigned_abs()))
+    }
+
     fn number(&self, key: &str, expected: &'static str) -> Result<f64, ConfigError> {
         let value = self.get(key);
         #[expect(clippy::cast_precision_loss, reason = "a whole number in a setting is small")]
@@ -214,6 +222,15 @@ mod tests {
     fn a_share_outside_its_range_is_refused() {
         let expected = "setting `agents.holdout_share` from specwave.toml is 0.9, expected 0, or a number from 0.1 to 0.5";
         check_error("[agents]\nholdout_share = 0.9", expected);
+    }
+
+    #[test]
+    fn patterns_lose_half_their_weight_in_a_quarter_unless_somebody_says_otherwise() {
+        let half_life = |file: &str| load(file).expect("valid").agents.pattern_half_life;
+        assert_eq!(half_life(""), Duration::from_hours(24 * 90));
+        assert_eq!(half_life("[agents]\npattern_half_life_days = 7"), Duration::from_hours(24 * 7));
+        let expected = "setting `agents.pattern_half_life_days` from specwave.toml is 0, expected days from 1 to 3650";
+        check_error("[agents]\npattern_half_life_days = 0", expected);
     }
 
     #[test]

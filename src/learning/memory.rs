@@ -5,9 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::advice::Advised;
 use super::follow::{Follower, Place};
 use super::query::Query;
+use super::trial::Standing;
 use crate::embed::{EmbedError, Embedder, TEXTS_MAX};
 use crate::model::{Actor, OrganizationId, Pattern, PatternHit, PatternId, PatternKind};
 use crate::store::postgres::{Postgres, StoreError, audit, pattern_vectors, patterns};
@@ -19,6 +22,8 @@ pub(super) const FETCH_ROWS: usize = 500;
 const UNIT_PATTERNS_MAX: usize = 5;
 /// Failures that are told about a unit.
 const UNIT_WARNINGS_MAX: usize = 3;
+/// For each that is told so many are looked at: a nearer one may be old, or contradicted.
+const LOOKED_AT: usize = 4;
 /// How often one search asks a store that names points whose rows are gone.
 const ASKED_MAX: usize = 3;
 
@@ -35,6 +40,8 @@ pub struct Memory {
     pub vectors: Vectors,
     /// How far the stores of this process have followed the rows.
     pub follower: Follower,
+    /// After so long without being confirmed a pattern weighs half as much.
+    pub half_life: Duration,
 }
 
 /// What learning did.
@@ -166,21 +173,29 @@ impl Memory {
         }
     }
 
-    /// What is worth telling about a unit: the most similar successes of its language and framework, then failures to avoid;
-    /// only what the embedder's own measured threshold calls similar.
-    pub async fn for_unit(&self, work: &str, language: &str, framework: &str) -> Result<Vec<PatternHit>, MemoryError> {
+    /// What is worth telling about a unit: the successes of its language and framework that are most similar and were confirmed lately,
+    /// then failures to avoid; only what the embedder's own measured threshold calls similar, and nothing that is contradicted by what
+    /// has more evidence.
+    pub async fn for_unit(&self, work: &str, language: &str, framework: &str, standing: Standing) -> Result<Vec<PatternHit>, MemoryError> {
         let query = |success: bool, limit: usize| Query {
             kinds: vec![PatternKind::Code],
             language: Some(language.to_owned()),
             framework: Some(framework.to_owned()),
             success: Some(success),
             threshold: Some(self.embedder.similar_from()),
-            limit,
+            limit: limit * LOOKED_AT,
             ..Query::of(work)
         };
-        let mut hits = self.search(&query(true, UNIT_PATTERNS_MAX)).await?;
-        hits.extend(self.search(&query(false, UNIT_WARNINGS_MAX)).await?);
-        Ok(hits)
+        let mut told = Vec::new();
+        for (success, limit) in [(true, UNIT_PATTERNS_MAX), (false, UNIT_WARNINGS_MAX)] {
+            let hits = self.search(&query(success, limit)).await?;
+            let ids: Vec<PatternId> = hits.iter().map(|hit| hit.pattern.id).collect();
+            let mut tx = self.postgres.tenant(self.tenant).await?;
+            let advised = Advised::of(&mut tx, &ids, self.half_life).await?;
+            tx.commit().await?;
+            told.extend(advised.rank(hits, standing).into_iter().take(limit));
+        }
+        Ok(told)
     }
 
     /// Lets a store follow, asks it, and removes from it what the rows do not know any more.

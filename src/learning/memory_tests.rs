@@ -1,13 +1,17 @@
 //! Learning, finding and forgetting, over real stores.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Follower, Learned, Memory, Query};
+use super::trial::Standing;
+use super::{Advised, Follower, Learned, Memory, Query};
 use crate::embed::{Embedder, Lexical};
 use crate::model::id::LOCAL_ORGANIZATION;
 use crate::model::{Actor, Pattern, PatternId, PatternKind, RunId};
 use crate::store::postgres::{Postgres, audit, patterns, testing};
 use crate::store::vectors::{Collection, Generation, Vectors};
+
+const HALF_LIFE: Duration = Duration::from_hours(24 * 90);
 
 fn pattern(kind: PatternKind, text: &str, success: bool) -> Pattern {
     Pattern {
@@ -39,7 +43,14 @@ async fn memory(postgres: &Postgres, directory: &std::path::Path) -> Memory {
     let embedder = Arc::new(Lexical);
     let generation = Generation { model_id: embedder.model_id(), dimension: embedder.dimension() };
     let (vectors, _) = Vectors::open(directory, &generation).await;
-    Memory { tenant: LOCAL_ORGANIZATION, postgres: postgres.clone(), embedder, vectors, follower: Follower::default() }
+    Memory {
+        tenant: LOCAL_ORGANIZATION,
+        postgres: postgres.clone(),
+        embedder,
+        vectors,
+        follower: Follower::default(),
+        half_life: HALF_LIFE,
+    }
 }
 
 async fn titles(memory: &Memory, query: Query) -> Vec<String> {
@@ -65,13 +76,66 @@ async fn a_unit_is_told_what_is_similar_and_what_failed() {
     let memory = memory(&postgres, directory.path()).await;
     memory.learn(&three()).await.unwrap();
     let told = async |work: &str| {
-        let hits = memory.for_unit(work, "python", "FastAPI").await.unwrap();
+        let hits = memory.for_unit(work, "python", "FastAPI", Standing::Candidate).await.unwrap();
         hits.into_iter().map(|hit| (hit.pattern.title, hit.pattern.success)).collect::<Vec<_>>()
     };
     let [list, delete, _] = three();
     assert_eq!(told("Paginated list endpoint with filter").await, [(list.title, true)]);
     assert_eq!(told("Delete endpoint: DELETE /authors/{id}").await, [(delete.title, false)]);
     assert_eq!(told("Dockerfile").await, []);
+}
+
+/// What is told of one thing that worked, by two runs, and failed.
+#[tokio::test]
+async fn of_what_contradicts_itself_the_better_supported_is_told() {
+    let (postgres, directory) = (testing::store().await, tempfile::tempdir().unwrap());
+    let memory = memory(&postgres, directory.path()).await;
+    let words = "Paginated list endpoint with filter";
+    let run = |number: u128| RunId(uuid::Uuid::from_u128(number));
+    let worked = pattern(PatternKind::Code, words, true);
+    let failed = pattern(PatternKind::Code, &format!("{words} Failed the check probe: no page"), false);
+    let elsewhere = pattern(PatternKind::Code, "Delete endpoint Failed the check probe: no page", false);
+    let told = async || {
+        let hits = memory.for_unit(words, "python", "FastAPI", Standing::Candidate).await.unwrap();
+        hits.into_iter().map(|hit| hit.pattern.id).collect::<Vec<_>>()
+    };
+    let lost = async |id: PatternId| {
+        let mut tx = postgres.tenant(LOCAL_ORGANIZATION).await.unwrap();
+        Advised::of(&mut tx, &[id], HALF_LIFE).await.unwrap().lost(id).map(|one| one.winner)
+    };
+    memory.learn(&[worked.clone(), failed.clone()]).await.unwrap();
+    memory.learn(&[Pattern { run: run(2), ..worked.clone() }]).await.unwrap();
+    assert_eq!((told().await, lost(failed.id).await, lost(worked.id).await), (vec![worked.id], Some(worked.id), None));
+    // The same run again proves nothing more; other runs do.
+    for _ in 0..3 {
+        memory.learn(&[failed.clone()]).await.unwrap();
+    }
+    assert_eq!(told().await, [worked.id]);
+    for number in 3..6 {
+        memory.learn(&[Pattern { run: run(number), ..failed.clone() }]).await.unwrap();
+    }
+    assert_eq!((told().await, lost(failed.id).await, lost(worked.id).await), (vec![failed.id], None, Some(failed.id)));
+    // What failed at something else contradicts nothing.
+    memory.learn(std::slice::from_ref(&elsewhere)).await.unwrap();
+    assert_eq!(lost(elsewhere.id).await, None);
+}
+
+#[tokio::test]
+async fn what_was_confirmed_long_ago_gives_way_and_comes_back_when_it_is_confirmed() {
+    let (postgres, directory) = (testing::store().await, tempfile::tempdir().unwrap());
+    let memory = memory(&postgres, directory.path()).await;
+    let nearest = pattern(PatternKind::Code, "Paginated list endpoint with filter", true);
+    let near = pattern(PatternKind::Code, "Paginated list endpoint with filters", true);
+    let told = async || {
+        let hits = memory.for_unit("Paginated list endpoint with filter", "python", "FastAPI", Standing::Candidate).await.unwrap();
+        hits.into_iter().map(|hit| hit.pattern.id).collect::<Vec<_>>()
+    };
+    memory.learn(&[nearest.clone(), near.clone()]).await.unwrap();
+    assert_eq!(told().await, [nearest.id, near.id]);
+    testing::verified_before(&postgres, nearest.id, 4 * HALF_LIFE).await;
+    assert_eq!(told().await, [near.id, nearest.id]);
+    memory.learn(&[Pattern { run: RunId(uuid::Uuid::from_u128(2)), ..nearest.clone() }]).await.unwrap();
+    assert_eq!(told().await, [nearest.id, near.id]);
 }
 
 #[tokio::test]
@@ -204,7 +268,7 @@ mod server {
         let thresholds = Thresholds { failures: 3, open: Duration::ZERO };
         let (vectors, _) = Vectors::server(&config.vectors.unwrap(), &generation, thresholds).unwrap();
         let (postgres, embedder) = (postgres.clone(), Arc::new(Lexical));
-        Memory { tenant: LOCAL_ORGANIZATION, postgres, embedder, vectors, follower: Follower::default() }
+        Memory { tenant: LOCAL_ORGANIZATION, postgres, embedder, vectors, follower: Follower::default(), half_life: HALF_LIFE }
     }
 
     #[tokio::test]

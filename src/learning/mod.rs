@@ -3,6 +3,8 @@
 //! Called by `pipeline` (phase learn, and when a unit's context is made) and `cli` (`patterns`). It stores only what checks
 //! have proved, keeps failures as warnings, and never gives instructions: what it finds is data with its origin.
 
+pub mod advice;
+pub mod campaign;
 pub mod cut;
 pub mod follow;
 pub mod harvest;
@@ -13,6 +15,8 @@ pub mod query;
 pub mod trial;
 pub mod words;
 
+pub use advice::Advised;
+pub use campaign::Campaign;
 pub use follow::Follower;
 pub use harvest::{Harvest, UnitResult};
 pub use memory::{Learned, Memory, MemoryError};

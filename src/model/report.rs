@@ -93,7 +93,7 @@ pub struct AgentsReport {
     pub told_bytes: usize,
     /// Bytes that telling the whole specification and plan each time would have taken.
     pub whole_bytes: usize,
-    /// Units of the run that were offered similar work and not held out.
+    /// Units of the run from which similar work was not withheld.
     pub eligible: usize,
     /// Those among them whose context held some.
     pub reusing: usize,
@@ -122,6 +122,15 @@ pub struct EffectReport {
     pub upper: f64,
     /// With what probability it holds.
     pub level: f64,
+    /// Where showing similar work stands: `candidate`, `promoted`, or `demoted` (then nobody is shown any).
+    #[serde(default)]
+    pub standing: String,
+    /// The number of the campaign whose units these are, from 1; every move of the standing begins a new one.
+    #[serde(default)]
+    pub campaign: u32,
+    /// Where it stands and on what that rests, in a sentence.
+    #[serde(default)]
+    pub stands: String,
 }
 
 /// Who was sent to a unit last, and what all tries at it used.
@@ -133,6 +142,12 @@ pub struct SentReport {
     pub reason: String,
     /// `shown` or `held_out`, where the unit is part of the trial.
     pub arm: Option<String>,
+    /// True when it was told no similar work: by lot, or because patterns were demoted.
+    #[serde(default)]
+    pub withheld: bool,
+    /// Why it was shown similar work or none.
+    #[serde(default)]
+    pub arm_reason: String,
     /// Tries that have ended.
     pub tries: usize,
     /// Tokens read.

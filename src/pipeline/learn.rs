@@ -1,6 +1,7 @@
 //! Phase 10: what verified outcomes teach, into PostgreSQL and the vectors.
 //!
-//! Reads the units' files and checks; writes patterns, and how well the standards are met. Safe to repeat: the same outcome is the same pattern.
+//! Reads the units' files and checks; writes patterns, how well the standards are met, and where patterns stand by now. Safe to repeat: the same
+//! outcome is the same pattern, and one verdict moves a standing once.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,8 @@ use super::health::Health;
 use super::journal::{self, Done};
 use super::validate::{Validation, counted};
 use super::{PipelineError, Run, standards};
-use crate::learning::{Harvest, UnitResult};
+use crate::learning::trial::Standing;
+use crate::learning::{Harvest, UnitResult, campaign};
 use crate::model::{CheckResult, Phase, Plan, SpecDocument, Subject, Verdict};
 use crate::store::postgres::{StoreError, TenantTx, artifacts, attempts, health};
 
@@ -40,12 +42,16 @@ pub async fn phase(
         let succeeded = validation.complete() && health.healthy;
         let harvest = Harvest { tenant: run.organization, run: run.id, doc: document, plan, language, framework, units: &units, succeeded };
         let stored = run.memory.learn(&harvest.patterns()).await?;
+        let mut tx = run.tx().await?;
+        let campaign = campaign::judge(&mut tx).await?;
+        tx.commit().await?;
         let mut degraded = Vec::new();
         if !run.embedder.neural {
             degraded.push(format!("the lexical embedder {} serves: {}", run.embedder.name, run.embedder.reason));
         }
         let count = stored.new + stored.known;
-        let summary = format!("{}, {} new, embedded by {}", counted(count, "pattern"), stored.new, run.embedder.name);
+        let demoted = if campaign.standing == Standing::Demoted { "; they harm, and are shown to nobody" } else { "" };
+        let summary = format!("{}, {} new, embedded by {}{demoted}", counted(count, "pattern"), stored.new, run.embedder.name);
         Ok(Done::new(Learned { patterns: count, embedder: run.embedder.name.to_owned(), degraded }, summary))
     })
     .await

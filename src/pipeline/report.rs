@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::context::Receipt;
 use crate::engine::{Engine, RunSnapshot};
 use crate::generate::TargetPack;
+use crate::learning::campaign;
 use crate::model::outcome::UNDECLARED_FILES;
 use crate::model::report::{BranchReport, ContextReport, PhaseReport, REPORT_SCHEMA_VERSION, RunReport, UnitReport};
 use crate::model::{CheckResult, OrganizationId, Phase, Plan, Question, RunId, SpecDocument, UnitId, Verdict};
@@ -18,6 +19,7 @@ use crate::store::postgres::{Postgres, StoreError, TenantTx, findings, plans, qu
 
 use super::branch::BranchRecord;
 use super::compliance::Compliance;
+use super::sent::Known;
 use super::validate::Validation;
 use super::{PipelineError, sent};
 
@@ -36,7 +38,7 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
     let receipts: BTreeMap<UnitId, Value> = receipts::of_run(&mut tx, run).await?.into_iter().collect();
     let asked = questions::of_run(&mut tx, run, None).await?;
     let sent = assignments::list(&mut tx, run, None).await?;
-    let trial = if sent.is_empty() { Vec::new() } else { assignments::trial(&mut tx).await? };
+    let known = if sent.is_empty() { None } else { Some(known(&mut tx).await?) };
     let journal = phases::list(&mut tx, run).await?;
     let validation = output::<Validation>(&journal, Phase::Validate);
     let mut degraded: Vec<String> = degradations::of_run(&mut tx, run).await?.iter().map(outage).collect();
@@ -64,7 +66,7 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
             .map(|deployed| deployed.tree_hash),
         start: start(&snapshot.run.target, &journal),
         phases: journal.iter().filter_map(phase).collect(),
-        agents: sent::of_run(&sent, &units, &trial),
+        agents: sent::of_run(&sent, &units, known.as_ref()),
         units,
         checks: validation.as_ref().map(|validation| validation.checks.clone()).unwrap_or_default(),
         compliance: validation.and_then(|validation| serde_json::to_value(validation.compliance).ok()),
@@ -76,6 +78,12 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
 fn branch(record: BranchRecord) -> BranchReport {
     let BranchRecord { repository, branch, start, users } = record;
     BranchReport { repository: repository.display().to_string(), branch, start, users }
+}
+
+async fn known(tx: &mut TenantTx) -> Result<Known, StoreError> {
+    let campaign = campaign::current(tx).await?;
+    let verdict = campaign::verdict(tx, &campaign).await?;
+    Ok(Known { campaign, verdict })
 }
 
 /// An outage in a line: which store, from when to when, and why.

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::learning::trial::{Arm, HoldoutShare, Level, Observation, Sequence, Verdict};
+use crate::learning::Campaign;
+use crate::learning::trial::{Arm, Verdict};
 use crate::model::UnitId;
 use crate::model::report::{AgentsReport, EffectReport, SentReport, UnitReport};
-use crate::store::postgres::assignments::{AssignmentRow, Ended, TrialRow};
+use crate::store::postgres::assignments::{AssignmentRow, Ended};
 
 /// Of one unit; none when nobody was sent.
 pub(super) fn of_unit(all: &[AssignmentRow], unit: UnitId) -> Option<SentReport> {
@@ -18,6 +19,8 @@ pub(super) fn of_unit(all: &[AssignmentRow], unit: UnitId) -> Option<SentReport>
         agent: last.agent.clone(),
         reason: last.reason.clone(),
         arm: last.arm.clone(),
+        withheld: last.withheld,
+        arm_reason: last.arm_reason.clone(),
         tries: ended.len(),
         input_tokens: ended.iter().map(|ended| ended.input_tokens).sum(),
         output_tokens: ended.iter().map(|ended| ended.output_tokens).sum(),
@@ -25,16 +28,23 @@ pub(super) fn of_unit(all: &[AssignmentRow], unit: UnitId) -> Option<SentReport>
     })
 }
 
-/// Of the run; none when nobody was sent. `trial` holds every unit of the organization that was part of it.
-pub(super) fn of_run(all: &[AssignmentRow], units: &[UnitReport], trial: &[TrialRow]) -> Option<AgentsReport> {
-    if all.is_empty() {
-        return None;
-    }
+/// What the organization knows of the effect of showing patterns.
+pub(super) struct Known {
+    /// The campaign at this look.
+    pub(super) campaign: Campaign,
+    /// What its units say.
+    pub(super) verdict: Verdict,
+}
+
+/// Of the run; none when nobody was sent, and then nothing need be known.
+pub(super) fn of_run(all: &[AssignmentRow], units: &[UnitReport], known: Option<&Known>) -> Option<AgentsReport> {
+    let known = known.filter(|_| !all.is_empty())?;
     let ended: Vec<&Ended> = all.iter().filter_map(|row| row.ended.as_ref()).collect();
     let told: Vec<&UnitReport> = units.iter().filter(|unit| unit.sent.is_some()).collect();
     let contexts: Vec<_> = told.iter().filter_map(|unit| unit.context.as_ref()).collect();
-    let held_out = |unit: &UnitReport| unit.sent.as_ref().is_some_and(|sent| sent.arm.as_deref() == Some(Arm::HeldOut.as_str()));
-    let eligible: Vec<&&UnitReport> = told.iter().filter(|unit| !held_out(unit)).collect();
+    // What was recorded before anything else could be withheld says so by its arm alone.
+    let withheld = |sent: &SentReport| sent.withheld || sent.arm.as_deref() == Some(Arm::HeldOut.as_str());
+    let eligible: Vec<&&UnitReport> = told.iter().filter(|unit| !unit.sent.as_ref().is_some_and(withheld)).collect();
     let reusing = eligible.iter().filter(|unit| unit.context.as_ref().is_some_and(|context| !context.patterns.is_empty()));
     Some(AgentsReport {
         units: all.iter().map(|row| row.unit).collect::<BTreeSet<_>>().len(),
@@ -48,7 +58,7 @@ pub(super) fn of_run(all: &[AssignmentRow], units: &[UnitReport], trial: &[Trial
         whole_bytes: contexts.iter().map(|context| context.bytes_whole).sum(),
         eligible: eligible.len(),
         reusing: reusing.count(),
-        effect: effect(trial),
+        effect: effect(known),
     })
 }
 
@@ -57,19 +67,9 @@ fn cost(ended: &[&Ended]) -> Option<u64> {
 }
 
 /// What may be said of the effect at this look.
-fn effect(trial: &[TrialRow]) -> EffectReport {
-    let level = Level::default();
-    let mut sequence = Sequence::new(level);
-    for row in trial {
-        let arm = Arm::ALL.into_iter().find(|arm| arm.as_str() == row.arm);
-        // A share that no trial could have had says nothing that can be weighed.
-        if let (Some(arm), Ok(holdout_share)) = (arm, HoldoutShare::new(row.holdout_share)) {
-            sequence.push(&Observation { arm, holdout_share, stratum: &row.agent, success: row.passed });
-        }
-    }
-    let verdict = sequence.verdict();
-    let effect = verdict.effect();
-    let name = match verdict {
+fn effect(known: &Known) -> EffectReport {
+    let effect = known.verdict.effect();
+    let name = match known.verdict {
         Verdict::NotEnoughEvidence(_) => "not_enough_evidence",
         Verdict::Helps(_) => "helps",
         Verdict::Harms(_) => "harms",
@@ -83,6 +83,9 @@ fn effect(trial: &[TrialRow]) -> EffectReport {
         uplift: effect.uplift,
         lower: effect.lower,
         upper: effect.upper,
-        level: level.get(),
+        level: effect.level.get(),
+        standing: known.campaign.standing.as_str().to_owned(),
+        campaign: known.campaign.number,
+        stands: known.campaign.in_words(),
     }
 }

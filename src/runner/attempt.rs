@@ -14,6 +14,7 @@ use super::choosing::{self, Chosen};
 use super::contexts::{self, Patterns};
 use super::meter::RunMeter;
 use super::paths;
+use super::standards;
 use super::told;
 use super::unit::Shared;
 use crate::agents::listener::Nobody;
@@ -23,6 +24,7 @@ use crate::exec::tree::{Tree, TreeFile, check_path};
 use crate::exec::workspace::Workspace;
 use crate::failpoint;
 use crate::generate::{GeneratedFile, Prior};
+use crate::learning::campaign;
 use crate::model::{Artifact, CheckResult, EventKind, Task, Verdict};
 use crate::pipeline::{PipelineError, waves};
 use crate::store::postgres::{StoreError, artifacts, units};
@@ -71,20 +73,21 @@ pub(super) async fn attempt(
 ) -> Result<Attempt, PipelineError> {
     let prior = prior_of(unit, &shared.prior);
     let built = shared.sources().built(unit).await?;
-    let chosen = match choosing::choose(shared, unit, claim).await? {
+    let standards = standards::of_unit(unit, shared.run.pack_for(&shared.document).map(AsRef::as_ref));
+    let chosen = match choosing::choose(shared, unit, claim, &standards).await? {
         Assignment::Agent { agent, reason, choice } => Chosen { agent, reason, choice },
         Assignment::Nobody(reason) => return Ok(Attempt::of(UnitResult::Unable { reason: reason.to_owned() })),
         Assignment::Waits(waiting) => {
             let asked = Asked::of(shared, unit).await?;
             let reason = asked.holds(unit).unwrap_or_else(|| format!("{}; {}", waiting.reason, waiting.configure));
-            let input_hash = shared.inputs.hash(unit, None, &prior, &built, &asked.answered);
+            let input_hash = shared.inputs.hash(unit, None, &prior, &built, &asked.answered, &standards);
             return wait(shared, &told::Given { unit, claim, input_hash: &input_hash, built: &built, answered: &asked.answered }, reason)
                 .await;
         }
     };
     tracing::debug!(unit = %unit.key, agent = chosen.agent.name(), reason = chosen.reason, "assigned");
     let asked = Asked::for_agent(shared, unit, chosen.agent.as_ref()).await?;
-    let input_hash = shared.inputs.hash(unit, Some(chosen.agent.as_ref()), &prior, &built, &asked.answered);
+    let input_hash = shared.inputs.hash(unit, Some(chosen.agent.as_ref()), &prior, &built, &asked.answered, &standards);
     let given = told::Given { unit, claim, input_hash: &input_hash, built: &built, answered: &asked.answered };
     if let Some(reason) = asked.holds(unit) {
         return wait(shared, &given, reason).await;
@@ -121,7 +124,10 @@ pub(super) async fn attempt(
 /// Has the unit wait. Whoever takes it up later is told what is known now.
 async fn wait(shared: &Shared, given: &told::Given<'_>, reason: String) -> Result<Attempt, PipelineError> {
     let told::Given { unit, claim, input_hash, built, answered } = *given;
-    contexts::prepare(shared, unit, claim, input_hash, built, answered, Patterns::Shown).await?;
+    let mut tx = shared.run.tx().await?;
+    let campaign = campaign::current(&mut tx).await?;
+    tx.commit().await?;
+    contexts::prepare(shared, unit, claim, input_hash, built, answered, Patterns::of(&campaign)).await?;
     Ok(Attempt::of(UnitResult::Waiting { reason }))
 }
 

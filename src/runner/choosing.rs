@@ -9,10 +9,12 @@ use crate::agents::{Agent, Assignment, HandedIn, Request, assign};
 use crate::engine::Claim;
 use crate::generate::GeneratedFile;
 use crate::learning::trial::{Choice, UnitSize};
+use crate::model::budget::BudgetScope;
 use crate::model::{Escalation, Task};
 use crate::pipeline::PipelineError;
+use crate::skills::Skill;
 use crate::store::postgres::assignments::{self, AssignmentRow};
-use crate::store::postgres::{artifacts, hand_ins};
+use crate::store::postgres::{StoreError, TenantTx, artifacts, budgets, hand_ins};
 
 /// Who was chosen.
 pub(super) struct Chosen {
@@ -21,10 +23,10 @@ pub(super) struct Chosen {
     pub(super) choice: Option<Choice>,
 }
 
-/// Chooses. Nothing is read where only one answer is possible.
-pub(super) async fn choose(shared: &Shared, unit: &Task, claim: &Claim) -> Result<Assignment, PipelineError> {
+/// Chooses for a unit that must meet those standards. Nothing is read where only one answer is possible.
+pub(super) async fn choose(shared: &Shared, unit: &Task, claim: &Claim, standards: &[&Skill]) -> Result<Assignment, PipelineError> {
     let run = &shared.run;
-    let (mut tried, mut earlier) = (Vec::new(), None);
+    let (mut tried, mut earlier, mut cost_micros_max) = (Vec::new(), None, None);
     let (mut records, mut busy) = (BTreeMap::new(), BTreeMap::new());
     let drawn = run.roster.default_name() == Some(AUTO) || run.roster.rule(unit.task_type) == Some(AUTO);
     if drawn || claim.escalation != Escalation::Assigned {
@@ -32,11 +34,16 @@ pub(super) async fn choose(shared: &Shared, unit: &Task, claim: &Claim) -> Resul
         let rows = assignments::list(&mut tx, run.id, Some(&unit.key)).await?;
         records = assignments::records(&mut tx, unit.task_type, UnitSize::of(unit.effort).as_str()).await?;
         busy = assignments::busy(&mut tx).await?;
+        cost_micros_max = money_left(&mut tx, claim).await?;
         tx.commit().await?;
         earlier = rows.iter().rev().find_map(choice_of);
         tried = rows.into_iter().map(|row| row.agent).collect();
     }
     let token = claim.token.to_be_bytes();
+    let mut skills = unit.skills.clone();
+    skills.extend(standards.iter().map(|skill| skill.name.to_string()));
+    skills.sort();
+    skills.dedup();
     let assignment = assign(&Request {
         unit,
         generator: run.generator.as_ref(),
@@ -45,6 +52,8 @@ pub(super) async fn choose(shared: &Shared, unit: &Task, claim: &Claim) -> Resul
         tried: &tried,
         records: &records,
         busy: &busy,
+        skills: &skills,
+        cost_micros_max,
         earlier: earlier.as_ref(),
         draw: &[run.organization.0.as_bytes(), claim.unit.0.as_bytes(), &token],
     });
@@ -72,6 +81,19 @@ async fn handed_in(shared: &Shared, unit: &Task, claim: &Claim) -> Result<Option
     tx.commit().await?;
     let agent = Arc::new(HandedIn::new(&handed_in.person, files));
     Ok(Some(Assignment::Agent { agent, reason: "its files were handed in".to_owned(), choice: None }))
+}
+
+/// What the narrowest budget of the claim leaves of money, in millionths; none where money is not limited. What others have set aside
+/// is not taken off, for what they do not use comes back.
+async fn money_left(tx: &mut TenantTx, claim: &Claim) -> Result<Option<u64>, StoreError> {
+    let ceilings = budgets::list(tx, claim.run).await?;
+    let limits: Vec<(BudgetScope, u64)> = ceilings.iter().filter_map(|(scope, ceiling)| Some((*scope, ceiling.cost_micros?))).collect();
+    if limits.is_empty() {
+        return Ok(None);
+    }
+    let used = budgets::used(tx, claim).await?.unwrap_or_default();
+    let spent = |scope: &BudgetScope| used.get(scope).map_or(0, |used| used.spent.cost_micros);
+    Ok(limits.iter().map(|(scope, limit)| limit.saturating_sub(spent(scope))).min())
 }
 
 fn choice_of(row: &AssignmentRow) -> Option<Choice> {

@@ -7,6 +7,8 @@ use super::gathering::Gathered;
 use super::unit::Shared;
 use crate::context::{Context, Level};
 use crate::engine::Claim;
+use crate::learning::Campaign;
+use crate::learning::trial::Standing;
 use crate::model::{Artifact, EventKind, PatternHit, PatternId, Question, Task};
 use crate::pipeline::PipelineError;
 use crate::store::postgres::{patterns, receipts};
@@ -14,10 +16,17 @@ use crate::store::postgres::{patterns, receipts};
 /// Whether similar work is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patterns {
-    /// It is.
-    Shown,
-    /// The unit is one of those by which the effect of telling it is measured.
-    HeldOut,
+    /// It is, and patterns stand so.
+    Shown(Standing),
+    /// The unit is one of those by which the effect of telling it is measured, or patterns are demoted.
+    Withheld,
+}
+
+impl Patterns {
+    /// Where nobody is enrolled: told unless patterns are demoted.
+    pub(super) fn of(campaign: &Campaign) -> Self {
+        if campaign.standing == Standing::Demoted { Self::Withheld } else { Self::Shown(campaign.standing) }
+    }
 }
 
 /// Makes the context of a claimed unit and records its receipt. Where similar work cannot be looked up, the context is made without

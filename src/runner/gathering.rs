@@ -12,6 +12,7 @@ use super::inputs::Inputs;
 use super::standards;
 use crate::context::{self, Context, Finished, Guideline, Level};
 use crate::generate::TargetPack;
+use crate::learning::trial::Standing;
 use crate::learning::{Memory, MemoryError, words};
 use crate::model::{Artifact, OrganizationId, PatternHit, Plan, Question, RunId, SpecDocument, Task};
 use crate::pipeline::PipelineError;
@@ -55,7 +56,7 @@ impl Sources<'_> {
         answered: &[Question],
         patterns: Patterns,
     ) -> Result<Gathered, PipelineError> {
-        let similar = if patterns == Patterns::Shown { self.similar(unit).await } else { Ok(Vec::new()) };
+        let similar = if let Patterns::Shown(standing) = patterns { self.similar(unit, standing).await } else { Ok(Vec::new()) };
         let (similar, without_similar) = match similar {
             Ok(hits) => (hits, None),
             Err(MemoryError::Store(error)) => return Err(error.into()),
@@ -77,9 +78,9 @@ impl Sources<'_> {
     }
 
     /// Similar work of the same language and framework.
-    async fn similar(&self, unit: &Task) -> Result<Vec<PatternHit>, MemoryError> {
+    async fn similar(&self, unit: &Task, standing: Standing) -> Result<Vec<PatternHit>, MemoryError> {
         let (language, framework) = self.pack.map_or(("", ""), |pack| (pack.language(), pack.framework()));
-        self.memory.for_unit(&words::unit(self.document, unit), language, framework).await
+        self.memory.for_unit(&words::unit(self.document, unit), language, framework, standing).await
     }
 
     async fn assemble(
@@ -143,7 +144,9 @@ fn content_version(input_hash: &str, similar: &[PatternHit], guidelines: &[Guide
     let mut hasher = Sha256::new();
     hasher.update(input_hash);
     for hit in similar {
-        hasher.update(format!("\0{} {} {}", hit.pattern.id, hit.score, hit.embedder));
+        let pattern = &hit.pattern;
+        hasher.update(format!("\0{} {} {} {} {}", pattern.id, hit.score, hit.embedder, pattern.run, pattern.unit_key));
+        pattern.evidence.iter().for_each(|check| hasher.update(format!("\0{check}")));
     }
     for guideline in guidelines {
         hasher.update(format!("\0{}\0{}", guideline.skill, guideline.text));

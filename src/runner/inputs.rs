@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::agents::Agent;
 use crate::generate::Prior;
 use crate::model::{Artifact, Plan, Question, Role, Task};
+use crate::skills::Skill;
 
 /// Fragments of the specification by unit, and who depends on whom.
 #[derive(Debug)]
@@ -48,7 +49,8 @@ impl Inputs {
     }
 
     /// The hash of everything that the unit's files depend on. `built` holds the files of its dependencies; without an agent it
-    /// is the hash of what one would be given. `answered` is what persons have said about the unit.
+    /// is the hash of what one would be given. `answered` is what persons have said about the unit. `standards` are told to whoever reads,
+    /// and so are part of its input; what a generator makes of its templates does not depend on them.
     pub fn hash(
         &self,
         unit: &Task,
@@ -56,6 +58,7 @@ impl Inputs {
         prior: &Prior,
         built: &BTreeMap<String, Vec<Artifact>>,
         answered: &[Question],
+        standards: &[&Skill],
     ) -> String {
         let outputs: Vec<(&String, Option<String>)> =
             self.dependencies(&unit.key).iter().map(|key| (key, built.get(key).map(|files| output_hash(files)))).collect();
@@ -75,6 +78,10 @@ impl Inputs {
         // Where nothing was answered the hash is the one that it always was, so that earlier successes stay reusable.
         if !answered.is_empty() {
             input["answered"] = answered.iter().map(|question| json!([question.question, question.answer])).collect();
+        }
+        if agent.is_none_or(|agent| !agent.deterministic()) {
+            let versions: BTreeMap<&str, u32> = standards.iter().map(|skill| (skill.name.as_str(), skill.version)).collect();
+            input["standards"] = json!(versions);
         }
         hex::encode(Sha256::digest(input.to_string()))
     }

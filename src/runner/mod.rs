@@ -9,6 +9,7 @@ mod before;
 mod branch;
 mod choosing;
 mod contexts;
+mod enrolling;
 mod gathering;
 mod helping;
 mod in_place;
@@ -23,6 +24,8 @@ pub mod projection;
 pub mod queue;
 pub mod slots;
 mod standards;
+#[cfg(test)]
+mod standing_tests;
 pub mod sweeps;
 mod told;
 pub mod unit;

@@ -11,10 +11,11 @@ use super::contexts::Patterns;
 use super::gathering::Sources;
 use super::inputs::Inputs;
 use super::planned;
+use super::standards;
 use crate::context::{Context, Level};
 use crate::generate::{Prior, TargetPack};
 use crate::ingest;
-use crate::learning::Memory;
+use crate::learning::{Memory, campaign};
 use crate::model::{OrganizationId, Plan, RunId, SpecDocument, SpecId};
 use crate::pipeline::PipelineError;
 use crate::store::cache::Cache;
@@ -100,10 +101,16 @@ pub async fn of_unit(handles: &Handles, run: RunId, key: &str, level: Option<Lev
     };
     let built = sources.built(unit).await?;
     let asked = Asked::read(&handles.postgres, handles.organization, spec, run, key).await?;
-    let input_hash = inputs.hash(unit, None, &Prior::default(), &built, &asked.answered);
+    let standards = standards::of_unit(unit, sources.pack);
+    let input_hash = inputs.hash(unit, None, &Prior::default(), &built, &asked.answered, &standards);
+    let mut tx = handles.postgres.tenant(handles.organization).await?;
+    let campaign = campaign::current(&mut tx).await?;
+    tx.commit().await?;
+    let patterns = Patterns::of(&campaign);
     let level = level.unwrap_or_else(|| Level::of(unit));
-    let gathered = sources.context(unit, level, &input_hash, &built, &asked.answered, Patterns::Shown).await?;
-    Ok(Preview { run, unit: unit.key.clone(), context: gathered.context, without_similar: gathered.without_similar })
+    let gathered = sources.context(unit, level, &input_hash, &built, &asked.answered, patterns).await?;
+    let withheld = (patterns == Patterns::Withheld).then(|| campaign.in_words());
+    Ok(Preview { run, unit: unit.key.clone(), context: gathered.context, without_similar: withheld.or(gathered.without_similar) })
 }
 
 /// The specification of the run, the document that it has read, its plan and its target.

@@ -26,11 +26,7 @@ pub(super) fn guidelines(unit: &Task, pack: Option<&TargetPack>) -> Vec<Guidelin
 
 /// Checks what was delivered, one result for each standard that says anything about it.
 pub(super) async fn check(shared: &Shared, unit: &Task, tree: &Tree) -> Result<Vec<CheckResult>, PipelineError> {
-    let mut standards = mapping(unit, shared.run.pack_for(&shared.document).map(AsRef::as_ref)).skills;
-    for name in ALWAYS {
-        let known = standards.iter().any(|skill| skill.name.as_str() == name);
-        standards.extend(skills::registry().find(name).filter(|_| !known));
-    }
+    let standards = of_unit(unit, shared.run.pack_for(&shared.document).map(AsRef::as_ref));
     let (tree, asked) = (tree.clone(), standards.clone());
     let begun = Instant::now();
     let judged = tokio::task::spawn_blocking(move || {
@@ -40,6 +36,16 @@ pub(super) async fn check(shared: &Shared, unit: &Task, tree: &Tree) -> Result<V
     let verdicts = judged.await.map_err(|error| PipelineError::Plan(format!("the standards could not be checked: {error}")))?;
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(standards.iter().filter_map(|skill| result(skill, &verdicts, took_ms)).collect())
+}
+
+/// The standards that what comes back is checked against: those of the unit, and those that no unit may leave out.
+pub(super) fn of_unit(unit: &Task, pack: Option<&TargetPack>) -> Vec<&'static Skill> {
+    let mut standards = mapping(unit, pack).skills;
+    for name in ALWAYS {
+        let known = standards.iter().any(|skill| skill.name.as_str() == name);
+        standards.extend(skills::registry().find(name).filter(|_| !known));
+    }
+    standards
 }
 
 fn mapping(unit: &Task, pack: Option<&TargetPack>) -> Mapping {

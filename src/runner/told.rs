@@ -14,6 +14,7 @@ use super::before::Before;
 use super::branch::Author;
 use super::choosing::Chosen;
 use super::contexts::{self, Patterns};
+use super::enrolling::{self, Sending};
 use super::in_place::{self, Taken};
 use super::paths::{self, Others};
 use super::standards;
@@ -24,13 +25,10 @@ use crate::exec::repository::{Scope, Widening, Worktree};
 use crate::exec::tree::Tree;
 use crate::failpoint;
 use crate::generate::Prior;
-use crate::learning::trial::{Arm, Enrolment, HoldoutShare, UnitSize};
-use crate::model::{AgentKind, Artifact, Question, Task};
+use crate::learning::trial::HoldoutShare;
+use crate::model::{Artifact, Question, Task};
 use crate::pipeline::PipelineError;
-use crate::store::postgres::assignments::{self, Ended, NewAssignment};
-
-/// The number of the trial; another one begins a new campaign.
-const TRIAL: u64 = 1;
+use crate::store::postgres::assignments::{self, Ended};
 
 /// A claimed unit and what goes into it.
 #[derive(Clone, Copy)]
@@ -203,28 +201,20 @@ impl Hand<'_> {
 async fn enrol(shared: &Shared, given: &Given<'_>, chosen: &Chosen) -> Result<Patterns, PipelineError> {
     let Given { unit, claim, input_hash, .. } = *given;
     let run = &shared.run;
-    let name = format!("{}/{}", run.submission.spec, unit.key);
-    let agent = chosen.agent.name();
-    let enrolment = Enrolment { organization: run.organization, unit: &name, input_hash, stratum: agent, seed: TRIAL };
-    // Persons are not told what was learned, so that they are no part of the trial.
-    let share = HoldoutShare::new(run.config.agents.holdout_share).ok().filter(|_| chosen.agent.kind() != AgentKind::Manual);
-    let arm = share.map(|share| (enrolment.arm(share), share.get()));
-    let choice = chosen.choice.as_ref().map(serde_json::to_value).transpose();
-    let new = NewAssignment {
+    let sending = Sending {
         spec: run.submission.spec,
-        key: &unit.key,
+        unit,
+        claim,
         input_hash,
-        agent,
+        agent: chosen.agent.as_ref(),
         reason: &chosen.reason,
-        choice: choice.map_err(|error| PipelineError::Plan(format!("a choice cannot be written down: {error}")))?,
-        task_type: unit.task_type,
-        unit_size: UnitSize::of(unit.effort).as_str(),
-        arm: arm.map(|(arm, share)| (arm.as_str(), share)),
+        choice: chosen.choice.as_ref(),
+        holdout_share: HoldoutShare::new(run.config.agents.holdout_share).ok(),
     };
     let mut tx = run.tx().await?;
-    assignments::record(&mut tx, claim, &new).await?;
+    let patterns = enrolling::enrol(&mut tx, &sending).await?;
     tx.commit().await?;
-    Ok(if arm.is_some_and(|(arm, _)| arm == Arm::HeldOut) { Patterns::HeldOut } else { Patterns::Shown })
+    Ok(patterns)
 }
 
 async fn write_down(shared: &Shared, claim: &Claim, account: &Account, tree: &Tree, passed: bool) -> Result<(), PipelineError> {

@@ -100,6 +100,14 @@ fn a_model_builds_what_prose_asks_for_and_dependents_are_told_what_is_there() {
     assert_eq!((agents["calls"].as_u64(), agents["input_tokens"].as_u64()), (Some(requests), Some(requests * 1_000)));
     assert_eq!(agents["cost_micros"].as_u64(), Some(requests * 4_500));
     assert_eq!(agents["effect"]["verdict"], "not_enough_evidence");
+    let standing: Value = serde_json::from_slice(&installation.call(&["patterns", "standing", "--json"]).stdout).unwrap();
+    assert_eq!(
+        (&agents["effect"]["standing"], &agents["effect"]["campaign"]),
+        (&standing["campaign"]["standing"], &standing["campaign"]["number"])
+    );
+    let retried = installation.call(&["patterns", "retry"]);
+    let said = String::from_utf8(retried.stderr).unwrap();
+    assert!(retried.status.code() == Some(2) && said.contains("there is nothing to retry: patterns are on trial"), "{said}");
     assert!(agents["told_bytes"].as_u64() < agents["whole_bytes"].as_u64(), "{agents}");
     // The same again asks nobody.
     let again = run(&installation, folder.path(), STEPS, &name, &["--agent", "general", "--fresh"]);
@@ -108,6 +116,7 @@ fn a_model_builds_what_prose_asks_for_and_dependents_are_told_what_is_there() {
     let why = installation.call(&["why", unit_of(last).as_str(), "--run", report(&ended)["run"].as_str().unwrap()]);
     let why = String::from_utf8(why.stdout).unwrap();
     assert!(why.contains("general was sent: it is the agent for what no generator builds"), "{why}");
+    assert!(why.contains("    similar work: ") && why.contains(" by lot, at "), "{why}");
     assert!(!format!("{:?}{}", ended.events, ended.said).contains(KEY), "the key is nowhere");
 }
 

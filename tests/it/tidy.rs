@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
+use specwave::learning::trial::{Standing, StandingEvent};
 use specwave::model::run_state::{RunEvent, RunState};
 use specwave::model::unit_state::{UnitEvent, UnitState};
 
@@ -247,7 +248,8 @@ fn the_architecture_shows_the_states_as_they_are() {
     let text = read(&root().join("src/ARCHITECTURE.md"));
     let unit = chart(&UnitState::ALL, &UnitEvent::ALL, UnitState::next, UnitState::as_str);
     let run = chart(&RunState::ALL, &RunEvent::ALL, RunState::next, RunState::as_str);
-    for chart in [unit, run] {
+    let standing = chart(&Standing::ALL, &StandingEvent::ALL, Standing::next, Standing::as_str);
+    for chart in [unit, run, standing] {
         assert!(text.contains(&chart), "src/ARCHITECTURE.md lacks this chart, word for word:\n\n{chart}");
     }
 }

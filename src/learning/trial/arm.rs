@@ -41,6 +41,8 @@ impl HoldoutShare {
     pub const MIN: f64 = 0.1;
     /// With more the patterns would be the exception.
     pub const MAX: f64 = 0.5;
+    /// [`Self::MIN`] as a share.
+    pub const LEAST: Self = Self(Self::MIN);
 
     /// A share from [`Self::MIN`] to [`Self::MAX`]; anything else, NaN too, is [`TrialError::Share`].
     pub fn new(share: f64) -> Result<Self, TrialError> {

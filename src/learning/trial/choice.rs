@@ -115,13 +115,13 @@ pub struct Contender {
     pub cost_micros: Option<u64>,
 }
 
-/// A candidate that could not take part: it costs more than may be spent, or nobody knows what.
+/// A candidate that could not take part: it costs more than may be spent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excluded {
     /// Its name.
     pub agent: String,
-    /// What the unit would cost; none when nobody knows, and then no limit can be kept.
-    pub cost_micros: Option<u64>,
+    /// What the unit would cost.
+    pub cost_micros: u64,
     /// What may be spent.
     pub cost_micros_max: u64,
 }
@@ -162,14 +162,15 @@ pub enum ChoiceError {
     #[error("no agent has the skills")]
     NoCandidate,
     /// Every candidate costs too much.
-    #[error("each of {} agents with the skills costs more than may be spent, or an unknown amount", .0.len())]
+    #[error("each of {} agents with the skills costs more than may be spent", .0.len())]
     AllExcluded(Vec<Excluded>),
 }
 
 /// Chooses an agent. The same seed, candidates (in any order), limit and earlier choice give the same choice.
 ///
 /// `earlier` is the choice for an earlier attempt at the same unit: its agent is kept as long as it is a candidate within the limit.
-/// Without `cost_micros_max` nobody is excluded. Below the limit cost changes nothing. O(n log n).
+/// Without `cost_micros_max` nobody is excluded, and nobody is whose cost is unknown: it could never become known, and what a call may cost
+/// is set aside before it is made. Below the limit cost changes nothing. O(n log n).
 pub fn choose(
     work: Work,
     candidates: &[Candidate],
@@ -182,7 +183,7 @@ pub fn choose(
     }
     let mut candidates: Vec<&Candidate> = candidates.iter().collect();
     candidates.sort_unstable_by(|one, other| one.agent.cmp(&other.agent));
-    let affordable = |candidate: &Candidate| cost_micros_max.is_none_or(|max| candidate.cost_micros.is_some_and(|cost| cost <= max));
+    let affordable = |candidate: &Candidate| cost_micros_max.is_none_or(|max| candidate.cost_micros.is_none_or(|cost| cost <= max));
     let (eligible, excluded): (Vec<&Candidate>, Vec<&Candidate>) = candidates.into_iter().partition(|candidate| affordable(candidate));
     let excluded = excluded_by(cost_micros_max, &excluded);
     if eligible.is_empty() {
@@ -202,8 +203,9 @@ pub fn choose(
 
 fn excluded_by(cost_micros_max: Option<u64>, candidates: &[&Candidate]) -> Vec<Excluded> {
     let Some(cost_micros_max) = cost_micros_max else { return Vec::new() };
-    let named = |candidate: &&Candidate| Excluded { agent: candidate.agent.clone(), cost_micros: candidate.cost_micros, cost_micros_max };
-    candidates.iter().map(named).collect()
+    let named =
+        |candidate: &&Candidate| Some(Excluded { agent: candidate.agent.clone(), cost_micros: candidate.cost_micros?, cost_micros_max });
+    candidates.iter().filter_map(named).collect()
 }
 
 fn contender(candidate: &Candidate, generator: &mut impl rand::Rng) -> Contender {

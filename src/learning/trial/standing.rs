@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Verdict;
+use super::{HoldoutShare, Verdict};
 
 /// Where something on trial stands.
 ///
-/// Every move begins a new campaign: units from before it do not count in the next one, because they were judged already and because
+/// Every verdict begins a new campaign, whether it moves something or not: units from before it do not count in the next one, because they were judged already and because
 /// what helped once may not help now. Each campaign has the error of its own level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,6 +34,18 @@ pub enum StandingEvent {
 }
 
 impl StandingEvent {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Helps, Self::Harms, Self::Retry];
+
+    /// The text in the database and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Helps => "helps",
+            Self::Harms => "harms",
+            Self::Retry => "retry",
+        }
+    }
+
     /// The event that a verdict is; too little evidence is none.
     pub fn of(verdict: &Verdict) -> Option<Self> {
         match verdict {
@@ -58,6 +70,25 @@ impl Standing {
             (Self::Candidate, StandingEvent::Retry)
             | (Self::Promoted, StandingEvent::Helps | StandingEvent::Retry)
             | (Self::Demoted, StandingEvent::Helps | StandingEvent::Harms) => None,
+        }
+    }
+
+    /// The text in the database and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Candidate => "candidate",
+            Self::Promoted => "promoted",
+            Self::Demoted => "demoted",
+        }
+    }
+
+    /// The share of units that are held out where `set` is what somebody set for a trial; none when there is no trial, because nobody is
+    /// shown anything. Of what is known to help as little as may be is withheld.
+    pub fn holdout_share(self, set: HoldoutShare) -> Option<HoldoutShare> {
+        match self {
+            Self::Candidate => Some(set),
+            Self::Promoted => Some(HoldoutShare::LEAST),
+            Self::Demoted => None,
         }
     }
 
@@ -91,9 +122,15 @@ mod tests {
     #[test]
     fn a_standing_moves_as_its_table_says() {
         use Standing::{Candidate, Demoted, Promoted};
-        let events = [StandingEvent::Helps, StandingEvent::Harms, StandingEvent::Retry];
-        let table = Standing::ALL.map(|standing| events.map(|event| standing.next(event)));
+        let table = Standing::ALL.map(|standing| StandingEvent::ALL.map(|event| standing.next(event)));
         assert_eq!(table, [[Some(Promoted), Some(Demoted), None], [None, Some(Demoted), None], [None, None, Some(Candidate)]]);
+    }
+
+    #[test]
+    fn the_better_something_stands_the_fewer_are_held_out() {
+        let set = HoldoutShare::new(0.3).unwrap();
+        let shares = Standing::ALL.map(|standing| standing.holdout_share(set));
+        assert_eq!(shares, [Some(set), Some(HoldoutShare::new(0.1).unwrap()), None]);
     }
 
     fn check(standing: Standing, age: Duration, half_life: Duration, expected: f64) {

@@ -49,7 +49,7 @@ fn without_an_effect_one_is_rarely_claimed_though_a_plain_test_would() {
         }
     }
     let title = "Claims of an effect where there is none, looked at after every unit";
-    Chart { name: "false-claims", title, x_label: "units", y_max: 0.5, mark: 0.05, lines }.write();
+    Chart { name: "false-claims", title, x_label: "units", y_max: 0.5, mark: (0.05, "the error that is allowed"), lines }.write();
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn planted_effects_are_found_and_covered() {
         }
     }
     let title = "Campaigns that found a planted effect, looked at after every unit";
-    Chart { name: "power", title, x_label: "units", y_max: 1.0, mark: 0.85, lines }.write();
+    Chart { name: "power", title, x_label: "units", y_max: 1.0, mark: (0.85, "85 % of all campaigns"), lines }.write();
 }
 
 #[test]

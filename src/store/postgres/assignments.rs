@@ -13,6 +13,9 @@ use super::units::Claim;
 use super::{StoreError, TenantTx, text};
 use crate::model::{RunId, SpecId, TaskType, UnitId};
 
+/// The first units of a campaign that are read: what as many cannot tell is too small to be worth knowing.
+const TRIAL_UNITS_MAX: i64 = 50_000;
+
 /// An assignment before anything is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewAssignment<'a> {
@@ -34,6 +37,12 @@ pub struct NewAssignment<'a> {
     pub unit_size: &'a str,
     /// The arm of the trial, and the share with which it was drawn.
     pub arm: Option<(&'a str, f64)>,
+    /// True when it is told no patterns: by lot, or because they are demoted.
+    pub withheld: bool,
+    /// Why it is shown patterns or none, in words.
+    pub arm_reason: &'a str,
+    /// The campaign of the trial.
+    pub campaign: u32,
 }
 
 /// What a try used and left behind.
@@ -80,6 +89,10 @@ pub struct AssignmentRow {
     pub choice: Option<Value>,
     /// The arm of the trial.
     pub arm: Option<String>,
+    /// True when it was told no patterns: by lot, or because they were demoted.
+    pub withheld: bool,
+    /// Why it was shown patterns or none.
+    pub arm_reason: String,
     /// When.
     pub assigned_at: OffsetDateTime,
     /// What came of it; none while it is under way, and for good when its claim was lost.
@@ -102,14 +115,15 @@ pub struct TrialRow {
 /// Keeps it, before the unit is told anything. A second one for the same claim changes nothing.
 pub async fn record(tx: &mut TenantTx, claim: &Claim, new: &NewAssignment<'_>) -> Result<(), StoreError> {
     let insert = "insert into assignments (organization_id, unit_id, token, run_id, spec_id, key, input_hash, agent, reason, choice, \
-                  task_type, unit_size, first, arm, holdout_share) \
+                  task_type, unit_size, first, arm, holdout_share, arm_reason, campaign, withheld) \
                   select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, not exists ( \
                       select from assignments where organization_id = $1 and spec_id = $5 and key = $6 and input_hash = $7 and passed is not null \
-                  ), $13, $14 on conflict on constraint assignments_pkey do nothing";
+                  ), $13, $14, $15, $16, $17 on conflict on constraint assignments_pkey do nothing";
     let insert = sqlx::query(insert).bind(tx.organization().0).bind(claim.unit.0).bind(claim.token).bind(claim.run.0);
     let insert = insert.bind(new.spec.0).bind(new.key).bind(new.input_hash).bind(new.agent).bind(text::without_nul(new.reason));
     let insert = insert.bind(new.choice.as_ref().map(text::json).transpose()?).bind(name_of(&new.task_type)?).bind(new.unit_size);
-    insert.bind(new.arm.map(|(arm, _)| arm)).bind(new.arm.map(|(_, share)| share)).execute(&mut **tx).await?;
+    let insert = insert.bind(new.arm.map(|(arm, _)| arm)).bind(new.arm.map(|(_, share)| share)).bind(new.arm_reason);
+    insert.bind(i32::try_from(new.campaign).unwrap_or(i32::MAX)).bind(new.withheld).execute(&mut **tx).await?;
     Ok(())
 }
 
@@ -128,7 +142,7 @@ pub async fn end(tx: &mut TenantTx, claim: &Claim, ended: &Ended) -> Result<(), 
 
 /// The assignments of a run, or of one unit of it: by key, oldest first within a unit.
 pub async fn list(tx: &mut TenantTx, run: RunId, key: Option<&str>) -> Result<Vec<AssignmentRow>, StoreError> {
-    let query = "select unit_id, key, token, input_hash, agent, reason, choice, arm, assigned_at, passed, calls, unreported, input_tokens, \
+    let query = "select unit_id, key, token, input_hash, agent, reason, choice, arm, arm_reason, withheld, assigned_at, passed, calls, unreported, input_tokens, \
                  cached_tokens, written_tokens, output_tokens, cost_micros, files \
                  from assignments where organization_id = $1 and run_id = $2 and ($3::text is null or key = $3) order by key, token";
     let rows = sqlx::query(query).bind(tx.organization().0).bind(run.0).bind(key).fetch_all(&mut **tx).await?;
@@ -151,14 +165,31 @@ pub async fn keys(tx: &mut TenantTx, run: RunId) -> Result<BTreeSet<String>, Sto
     Ok(keys.into_iter().collect())
 }
 
-/// First tries that passed and that did not, by agent, in a sort of work.
-pub async fn records(tx: &mut TenantTx, task_type: TaskType, unit_size: &str) -> Result<BTreeMap<String, (u32, u32)>, StoreError> {
-    let query = "select agent, count(*) filter (where passed), count(*) filter (where not passed) from assignments \
-                 where organization_id = $1 and task_type = $2 and unit_size = $3 and first and passed is not null group by agent";
+/// What became of an agent's units in one sort of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RecordRow {
+    /// First tries that passed.
+    pub passed: u32,
+    /// First tries that did not.
+    pub failed: u32,
+    /// What a unit cost on average, all its tries together, in millionths and rounded up; none when no unit's cost is known whole.
+    pub cost_micros: Option<u64>,
+}
+
+/// What became of every agent's units in a sort of work.
+pub async fn records(tx: &mut TenantTx, task_type: TaskType, unit_size: &str) -> Result<BTreeMap<String, RecordRow>, StoreError> {
+    let query = "select agent, sum(passed)::bigint, sum(failed)::bigint, ceil(avg(cost))::bigint from ( \
+                     select agent, count(*) filter (where first and passed) as passed, count(*) filter (where first and not passed) as failed, \
+                            case when bool_and(cost_micros is not null) then sum(cost_micros) end as cost \
+                     from assignments where organization_id = $1 and task_type = $2 and unit_size = $3 and passed is not null group by agent, unit_id \
+                 ) as units group by agent";
     let query = sqlx::query_as(query).bind(tx.organization().0).bind(name_of(&task_type)?).bind(unit_size);
-    let rows: Vec<(String, i64, i64)> = query.fetch_all(&mut **tx).await?;
+    let rows: Vec<(String, i64, i64, Option<i64>)> = query.fetch_all(&mut **tx).await?;
     let small = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
-    Ok(rows.into_iter().map(|(agent, passed, failed)| (agent, (small(passed), small(failed)))).collect())
+    let row = |(agent, passed, failed, cost): (String, i64, i64, Option<i64>)| {
+        (agent, RecordRow { passed: small(passed), failed: small(failed), cost_micros: cost.map(i64::cast_unsigned) })
+    };
+    Ok(rows.into_iter().map(row).collect())
 }
 
 /// What became of an agent's units.
@@ -172,17 +203,23 @@ pub struct Standing {
     pub tokens: u64,
     /// Money in millionths, of all tries whose cost is known.
     pub cost_micros: u64,
+    /// What a unit cost on average, all its tries together; none when no unit's cost is known whole.
+    pub unit_cost_micros: Option<u64>,
 }
 
 /// What became of every agent's units, in all sorts of work.
 pub async fn standings(tx: &mut TenantTx) -> Result<BTreeMap<String, Standing>, StoreError> {
-    let query = "select agent, count(*) filter (where first and passed), count(*) filter (where first and not passed), \
-                 coalesce(sum(input_tokens + output_tokens), 0)::bigint, coalesce(sum(cost_micros), 0)::bigint \
-                 from assignments where organization_id = $1 and passed is not null group by agent";
-    let rows: Vec<(String, i64, i64, i64, i64)> = sqlx::query_as(query).bind(tx.organization().0).fetch_all(&mut **tx).await?;
-    let standing = |(agent, passed, failed, tokens, cost): (String, i64, i64, i64, i64)| {
+    let query = "select agent, sum(passed)::bigint, sum(failed)::bigint, sum(tokens)::bigint, coalesce(sum(known), 0)::bigint, \
+                        ceil(avg(whole))::bigint from ( \
+                     select agent, count(*) filter (where first and passed) as passed, count(*) filter (where first and not passed) as failed, \
+                            sum(input_tokens + output_tokens) as tokens, sum(cost_micros) as known, \
+                            case when bool_and(cost_micros is not null) then sum(cost_micros) end as whole \
+                     from assignments where organization_id = $1 and passed is not null group by agent, unit_id \
+                 ) as units group by agent";
+    let rows: Vec<(String, i64, i64, i64, i64, Option<i64>)> = sqlx::query_as(query).bind(tx.organization().0).fetch_all(&mut **tx).await?;
+    let standing = |(agent, passed, failed, tokens, cost, unit): (String, i64, i64, i64, i64, Option<i64>)| {
         let [passed, failed, tokens, cost_micros] = [passed, failed, tokens, cost].map(i64::cast_unsigned);
-        (agent, Standing { passed, failed, tokens, cost_micros })
+        (agent, Standing { passed, failed, tokens, cost_micros, unit_cost_micros: unit.map(i64::cast_unsigned) })
     };
     Ok(rows.into_iter().map(standing).collect())
 }
@@ -197,11 +234,24 @@ pub async fn busy(tx: &mut TenantTx) -> Result<BTreeMap<String, u32>, StoreError
     Ok(rows.into_iter().map(|(agent, count)| (agent, u32::try_from(count).unwrap_or(u32::MAX))).collect())
 }
 
-/// Every unit of the trial that has ended, in the order of enrolment.
-pub async fn trial(tx: &mut TenantTx) -> Result<Vec<TrialRow>, StoreError> {
-    let query = "select agent, arm, holdout_share, passed from assignments \
-                 where organization_id = $1 and first and arm is not null and passed is not null order by assigned_at, unit_id, token";
-    let rows: Vec<(String, String, f64, bool)> = sqlx::query_as(query).bind(tx.organization().0).fetch_all(&mut **tx).await?;
+/// The units of a campaign of the trial that have ended, in the order of enrolment, up to the earliest that is under way: what comes
+/// after it may have ended sooner because of its arm. A unit whose claim was lost is none; its next claim is.
+pub async fn trial(tx: &mut TenantTx, campaign: u32) -> Result<Vec<TrialRow>, StoreError> {
+    let query = "with enrolled as ( \
+                     select agent, arm, holdout_share, passed, assigned_at, unit_id, token from assignments \
+                     where organization_id = $1 and campaign = $2 and first and arm is not null \
+                 ), under_way as ( \
+                     select e.assigned_at, e.unit_id, e.token from enrolled e \
+                     join run_tasks t on t.organization_id = $1 and t.id = e.unit_id \
+                     join unit_leases l on l.organization_id = $1 and l.run_id = t.run_id and l.ordinal = t.ordinal and l.token = e.token \
+                     where e.passed is null order by e.assigned_at, e.unit_id, e.token limit 1 \
+                 ) \
+                 select e.agent, e.arm, e.holdout_share, e.passed from enrolled e left join under_way u on true \
+                 where e.passed is not null \
+                 and (u.assigned_at is null or (e.assigned_at, e.unit_id, e.token) < (u.assigned_at, u.unit_id, u.token)) \
+                 order by e.assigned_at, e.unit_id, e.token limit $3";
+    let query = sqlx::query_as(query).bind(tx.organization().0).bind(i32::try_from(campaign).unwrap_or(i32::MAX)).bind(TRIAL_UNITS_MAX);
+    let rows: Vec<(String, String, f64, bool)> = query.fetch_all(&mut **tx).await?;
     Ok(rows.into_iter().map(|(agent, arm, holdout_share, passed)| TrialRow { agent, arm, holdout_share, passed }).collect())
 }
 
@@ -233,6 +283,8 @@ fn read(row: &PgRow) -> Result<AssignmentRow, StoreError> {
         reason: row.try_get("reason")?,
         choice: row.try_get::<Option<Json<Value>>, _>("choice")?.map(|Json(value)| value),
         arm: row.try_get("arm")?,
+        withheld: row.try_get("withheld")?,
+        arm_reason: row.try_get("arm_reason")?,
         assigned_at: row.try_get("assigned_at")?,
         ended,
     })

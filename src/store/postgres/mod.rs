@@ -9,6 +9,7 @@ pub mod attempts;
 pub mod audit;
 pub mod backlog;
 pub mod budgets;
+pub mod campaigns;
 pub mod catalogue;
 pub mod degradations;
 mod error;

@@ -8,6 +8,9 @@ use super::plans::{name_of, named};
 use super::{StoreError, TenantTx, outbox};
 use crate::model::{Pattern, PatternId, PatternKind, RunId, UnitId};
 
+/// Patterns about the same things that are weighed against each other.
+const ADVICE_MAX: i64 = 2_000;
+
 /// A stored pattern.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PatternRow {
@@ -19,6 +22,27 @@ pub struct PatternRow {
     pub uses: u64,
     /// When it was first learned.
     pub created_at: OffsetDateTime,
+}
+
+/// What speaks for and against a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdviceRow {
+    /// The pattern.
+    pub id: PatternId,
+    /// Its title.
+    pub title: String,
+    /// What it is about; the same for what worked and what failed at the same thing.
+    pub topic: String,
+    /// True when it worked.
+    pub success: bool,
+    /// Runs that verified it.
+    pub verified: u32,
+    /// Units that were told it and whose first try has ended.
+    pub told: u32,
+    /// Those among them whose first try passed.
+    pub passed: u32,
+    /// When a run last verified it, or a unit that was told it last passed.
+    pub confirmed_at: OffsetDateTime,
 }
 
 /// What to list; everything when empty.
@@ -34,14 +58,17 @@ pub struct PatternFilter<'a> {
     pub success: Option<bool>,
 }
 
-/// Keeps a pattern with the vector that `model` made of its text. Learning the same again refreshes its provenance, not its age.
+/// Keeps a pattern with the vector that `model` made of its text. When another run learns the same again, that verifies it once more.
 /// Returns the pattern's version, which the projection carries.
 pub async fn store(tx: &mut TenantTx, pattern: &Pattern, model: &str, vector: &[f32]) -> Result<i64, StoreError> {
     let insert = "insert into patterns (organization_id, id, kind, title, text, code, language, framework, unit_type, spec_type, success, \
                   run_id, unit_key, evidence) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
                   on conflict on constraint patterns_pkey do update set title = excluded.title, text = excluded.text, code = excluded.code, \
                   success = excluded.success, run_id = excluded.run_id, unit_key = excluded.unit_key, evidence = excluded.evidence, \
-                  version = patterns.version + 1, updated_at = now() returning version";
+                  version = patterns.version + 1, updated_at = now(), \
+                  verified = patterns.verified + case when patterns.run_id = excluded.run_id then 0 else 1 end, \
+                  verified_at = case when patterns.run_id = excluded.run_id then patterns.verified_at else now() end \
+                  returning version";
     let organization = tx.organization().0;
     let insert = sqlx::query_scalar(insert).bind(organization).bind(pattern.id.0).bind(name_of(&pattern.kind)?);
     let insert = insert.bind(&pattern.title).bind(&pattern.text).bind(&pattern.code).bind(&pattern.language).bind(&pattern.framework);
@@ -64,6 +91,36 @@ pub async fn find(tx: &mut TenantTx, ids: &[PatternId]) -> Result<Vec<PatternRow
                  from patterns p where organization_id = $1 and id = any($2)";
     let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
     let rows = sqlx::query(query).bind(tx.organization().0).bind(ids).fetch_all(&mut **tx).await?;
+    rows.iter().map(read).collect()
+}
+
+/// What speaks for and against those patterns and all others that are about the same things; of more than [`ADVICE_MAX`] the last confirmed.
+pub async fn advice(tx: &mut TenantTx, ids: &[PatternId]) -> Result<Vec<AdviceRow>, StoreError> {
+    let query = "select p.id, p.title, p.topic, p.success, p.verified, f.told, f.passed, greatest(p.verified_at, f.passed_at) as confirmed_at \
+                 from patterns p cross join lateral ( \
+                     select count(*) as told, count(*) filter (where a.passed) as passed, max(a.ended_at) filter (where a.passed) as passed_at \
+                     from pattern_uses u \
+                     join assignments a on a.organization_id = u.organization_id and a.unit_id = u.unit_id and a.first and a.passed is not null \
+                     where u.organization_id = p.organization_id and u.pattern_id = p.id \
+                 ) f \
+                 where p.organization_id = $1 \
+                 and p.topic in (select topic from patterns where organization_id = $1 and id = any($2)) \
+                 order by confirmed_at desc, p.id limit $3";
+    let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query(query).bind(tx.organization().0).bind(ids).bind(ADVICE_MAX).fetch_all(&mut **tx).await?;
+    let small = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+    let read = |row: &PgRow| {
+        Ok(AdviceRow {
+            id: PatternId(row.try_get("id")?),
+            title: row.try_get("title")?,
+            topic: row.try_get("topic")?,
+            success: row.try_get("success")?,
+            verified: row.try_get::<i32, _>("verified")?.cast_unsigned(),
+            told: small(row.try_get("told")?),
+            passed: small(row.try_get("passed")?),
+            confirmed_at: row.try_get("confirmed_at")?,
+        })
+    };
     rows.iter().map(read).collect()
 }
 

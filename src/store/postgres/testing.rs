@@ -134,6 +134,14 @@ pub(crate) async fn without_progress(store: &Postgres, idle: std::time::Duration
     tx.commit().await.unwrap();
 }
 
+/// Lets a pattern have been verified last so long before.
+pub(crate) async fn verified_before(store: &Postgres, pattern: crate::model::PatternId, age: std::time::Duration) {
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let update = "update patterns set verified_at = verified_at - make_interval(secs => $2) where id = $1";
+    sqlx::query(update).bind(pattern.0).bind(age.as_secs_f64()).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 /// A second organization in that store.
 pub(crate) async fn other_organization(store: &Postgres) -> OrganizationId {
     let organization = OrganizationId::new();
