@@ -84,16 +84,16 @@ fn in_words(choice: &Choice, needed: &[String], held: &[&str], left_out: &LeftOu
         Ground::Kept => "it was chosen for the try before",
     };
     let drawn: Vec<String> = choice.contenders.iter().map(contender_in_words).collect();
-    let mut words = format!("{how}: {}", drawn.join(", "));
+    let mut words = vec![format!("{how}: {}", drawn.join(", "))];
     if !held.is_empty() {
-        words += &format!("; of the {} skills that are needed it names {}", needed.len(), held.join(", "));
+        words.push(format!("of the {} skills that are needed it names {}", needed.len(), held.join(", ")));
     }
     for (count, why) in [(left_out.less_skilled, "name fewer of them"), (left_out.busy, "are busy")] {
         if count > 0 {
-            words += &format!("; {count} more that {why} took no part");
+            words.push(format!("{count} more that {why} took no part"));
         }
     }
-    words + &dear_in_words(&choice.excluded)
+    words.join("; ") + &dear_in_words(&choice.excluded)
 }
 
 fn contender_in_words(one: &Contender) -> String {

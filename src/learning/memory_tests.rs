@@ -108,7 +108,7 @@ async fn of_what_contradicts_itself_the_better_supported_is_told() {
     assert_eq!((told().await, lost(failed.id).await, lost(worked.id).await), (vec![worked.id], Some(worked.id), None));
     // The same run again proves nothing more; other runs do.
     for _ in 0..3 {
-        memory.learn(&[failed.clone()]).await.unwrap();
+        memory.learn(std::slice::from_ref(&failed)).await.unwrap();
     }
     assert_eq!(told().await, [worked.id]);
     for number in 3..6 {
