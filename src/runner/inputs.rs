@@ -143,7 +143,7 @@ mod tests {
     fn what_was_answered_is_part_of_the_input_and_when_and_by_whom_is_not() {
         let plan = plan(&[("a", 1)], &[]);
         let inputs = Inputs::new(&plan, BTreeMap::new());
-        let hash = |answers: &[Question]| inputs.hash(&plan.tasks[0], None, &Prior::default(), &BTreeMap::new(), answers);
+        let hash = |answers: &[Question]| inputs.hash(&plan.tasks[0], None, &Prior::default(), &BTreeMap::new(), answers, &[]);
         let (none, euro) = (hash(&[]), hash(&[answered("EUR")]));
         assert_eq!(euro, hash(&[Question { number: 7, asked_by: "agent:general".to_owned(), ..answered("EUR") }]));
         assert!(none != euro && euro != hash(&[answered("USD")]) && euro != hash(&[answered("EUR"), answered("EUR")]));

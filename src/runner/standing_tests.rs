@@ -175,7 +175,7 @@ impl Bed {
             plan: &self.plan,
             inputs: &inputs,
         };
-        sources.context(self.unit(), Level::Extended, "hash", &BTreeMap::new(), patterns).await.unwrap().context
+        sources.context(self.unit(), Level::Extended, "hash", &BTreeMap::new(), &[], patterns).await.unwrap().context
     }
 }
 

@@ -66,7 +66,7 @@ impl Whole<'_> {
         };
         command.writable = vec![dir.to_owned()];
         // It runs what agents wrote.
-        command.confinement = Confinement::Required(Level::Seccomp);
+        command.confinement = Confinement::needing(Level::Seccomp, !self.run.config.sandbox_required);
         command.limits.wall = self.run.config.wave_check_wall;
         let subject = Some(Subject::Project(NAME.to_owned()));
         match crate::exec::run(&command, &self.run.stop).await {
