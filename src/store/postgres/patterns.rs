@@ -94,7 +94,7 @@ pub async fn find(tx: &mut TenantTx, ids: &[PatternId]) -> Result<Vec<PatternRow
     rows.iter().map(read).collect()
 }
 
-/// What speaks for and against those patterns and all others that are about the same things; of more than [`ADVICE_MAX`] the last confirmed.
+/// What speaks for and against those patterns and all others that are about the same things; of more than 2,000 the last confirmed.
 pub async fn advice(tx: &mut TenantTx, ids: &[PatternId]) -> Result<Vec<AdviceRow>, StoreError> {
     let query = "select p.id, p.title, p.topic, p.success, p.verified, f.told, f.passed, greatest(p.verified_at, f.passed_at) as confirmed_at \
                  from patterns p cross join lateral ( \
