@@ -139,7 +139,7 @@ mod tests {
             format!("x {VALUE} y"),
             format!("\"{half}\" +\n    \"{rest}\""),
             VALUE.to_uppercase(),
-            VALUE.chars().map(|letter| format!("{letter} ")).collect(),
+            VALUE.split("").collect::<Vec<_>>().join(" "),
             VALUE.chars().rev().collect(),
             hex::encode(VALUE),
             hex::encode_upper(VALUE),

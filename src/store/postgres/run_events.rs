@@ -70,9 +70,9 @@ pub async fn cluster(tx: &mut TenantTx) -> Result<String, StoreError> {
 
 /// The next announcements behind a place, in order.
 pub async fn read(tx: &mut TenantTx, run: RunId, after: Place, limit: u32) -> Result<Vec<RunEvent>, StoreError> {
-    let query = "select xid::text, id, aggregate, aggregate_id, aggregate_version, kind, payload, created_at from outbox \
+    let query = "select xid::text, id, aggregate, aggregate_id, aggregate_version, kind, payload, created_at from outbox o \
                  where organization_id = $1 and run_id = $2 and (xid, id) > ($3::xid8, $4) \
-                 and xid < pg_snapshot_xmin(pg_current_snapshot()) order by xid, id limit $5";
+                 and xid < pg_snapshot_xmin(pg_current_snapshot()) order by o.xid, o.id limit $5";
     let query = sqlx::query(query).bind(tx.organization().0).bind(run.0).bind(after.xid.to_string()).bind(after.id);
     let rows = query.bind(i64::from(limit)).fetch_all(&mut **tx).await?;
     let read = |row: &sqlx::postgres::PgRow| {

@@ -239,6 +239,28 @@ async fn a_phase_that_succeeded_is_not_begun_again() {
     assert_eq!(journal.iter().map(|phase| (phase.state.as_str(), phase.starts)).collect::<Vec<_>>(), [("succeeded", 2)]);
 }
 
+/// Numbers of transactions get longer, and one page must end where the next begins.
+#[tokio::test]
+async fn announcements_are_read_in_the_order_of_their_transactions_however_many_digits_those_have() {
+    let (store, run) = store_with_run().await;
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    for xid in ["100", "9", "99", "10"] {
+        let insert = "insert into outbox (organization_id, xid, aggregate, aggregate_id, aggregate_version, kind, payload, run_id) \
+                      values ($1, $2::xid8, 'phase', $3, 1, 'of_' || $2, '{}', $3)";
+        sqlx::query(insert).bind(LOCAL_ORGANIZATION.0).bind(xid).bind(run.0).execute(&mut **tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let (mut place, mut kinds) = (run_events::Place::default(), Vec::new());
+    for _ in 0..2 {
+        for event in run_events::read(&mut tx, run, place, 2).await.unwrap() {
+            place = event.place;
+            kinds.push(event.kind);
+        }
+    }
+    assert_eq!(kinds, ["of_9", "of_10", "of_99", "of_100"]);
+}
+
 #[tokio::test]
 async fn what_a_run_found_comes_back_as_it_was_and_a_repeated_phase_leaves_it_once() {
     let (store, run) = store_with_run().await;
