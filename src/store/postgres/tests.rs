@@ -247,7 +247,7 @@ async fn announcements_are_read_in_the_order_of_their_transactions_however_many_
     for xid in ["100", "9", "99", "10"] {
         let insert = "insert into outbox (organization_id, xid, aggregate, aggregate_id, aggregate_version, kind, payload, run_id) \
                       values ($1, $2::xid8, 'phase', $3, 1, 'of_' || $2, '{}', $3)";
-        sqlx::query(insert).bind(LOCAL_ORGANIZATION.0).bind(xid).bind(run.0).execute(&mut **tx).await.unwrap();
+        sqlx::query(insert).bind(LOCAL_ORGANIZATION.0).bind(xid).bind(run.0).execute(&mut *tx).await.unwrap();
     }
     tx.commit().await.unwrap();
     let mut tx = store.tenant(LOCAL_ORGANIZATION).await.unwrap();
