@@ -115,7 +115,8 @@ async fn a_good_agent_is_told_heard_and_counted() {
     names.retain(|name| !["PWD", "OLDPWD", "SHLVL", "_"].contains(name));
     names.sort_unstable();
     assert_eq!(names, ["AGENT_KEY", "HOME", "LANG", "PATH", "TMPDIR"]);
-    assert_eq!(told, [Progress::Started { session: "s-1".to_owned() }, Progress::Text("Working.".to_owned())]);
+    let started = Progress::Started { session: "s-1".to_owned() };
+    assert_eq!(told, [started, Progress::Text("Working.".to_owned()), Progress::Used { tokens: 12 }, Progress::Used { tokens: 30 }]);
     assert_eq!(
         (outcome.exit, outcome.session.as_deref(), outcome.message.as_deref()),
         (Some(Exit::Code(0)), Some("s-1"), Some("All done."))

@@ -40,7 +40,7 @@ fn compose() -> Compose {
 
 /// The environment variables that the settings know.
 fn known_variables() -> BTreeSet<String> {
-    let config = read("src/config/mod.rs");
+    let config = read("src/config/layers.rs");
     let table = config.split_once("const ENVIRONMENT").unwrap().1.split_once("];").unwrap().0;
     let variable = Regex::new(r#"\("([A-Z0-9_]+)", "[a-z_.]+"\)"#).unwrap();
     variable.captures_iter(table).map(|found| found[1].to_owned()).collect()
