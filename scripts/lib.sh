@@ -13,7 +13,7 @@ fail() {
     exit 1
 }
 
-# Where specwave keeps everything; the same rule as in src/config/mod.rs.
+# Where specwave keeps everything; the same rule as in src/config/layers.rs.
 data_dir() {
     if [ -n "${SPECWAVE_DATA_DIR:-}" ]; then
         printf '%s\n' "$SPECWAVE_DATA_DIR"
