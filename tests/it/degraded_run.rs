@@ -7,10 +7,13 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::installation::{Installation, NOTES, Running, file, fresh_name};
+use crate::installation::{Ended, Installation, NOTES, Running, file, fresh_name};
 use crate::proxy::{Mode, Proxy};
 use crate::stack::Stack;
 use crate::standin::StandIn;
+
+/// So many runs may have a store that is late before it is taken for a fault.
+const UNDISTURBED_MAX: usize = 3;
 
 struct Degraded {
     installation: Installation,
@@ -41,6 +44,13 @@ impl Degraded {
         let (spec, out) = (file(self.scratch.path(), "notes.md", document), self.scratch.path().join(out));
         let arguments = ["run", spec.to_str().unwrap(), "--out", out.to_str().unwrap(), "--name", name, "--json", "--fresh"];
         Running::start(self.command(&arguments))
+    }
+
+    /// A run that had to do without nothing. Where the machine is so busy that a store is late, that one was disturbed, and there is another.
+    fn undisturbed(&self) -> Ended {
+        let run = |number: usize| self.run(&fresh_name("undisturbed"), &format!("undisturbed-{number}")).end();
+        let mut runs = (0..UNDISTURBED_MAX).map(run);
+        runs.find(|ended| away(ended.report()).is_empty()).expect("one of the runs had all of its stores in time")
     }
 
     /// The stores as `verify --json` finds them: how many differences each has.
@@ -75,9 +85,8 @@ fn all(well: bool) -> Vec<(String, bool)> {
 #[test]
 fn a_run_whose_other_stores_die_half_way_ends_like_an_undisturbed_one() {
     let degraded = Degraded::new();
-    let undisturbed = degraded.run(&fresh_name("undisturbed"), "undisturbed").end();
+    let undisturbed = degraded.undisturbed();
     let expected = undisturbed.expect(3, "partial")["tree_hash"].clone();
-    assert_eq!(away(undisturbed.report()), BTreeSet::new());
     assert_eq!(degraded.doctor(), all(true));
     assert_eq!(degraded.verify(), [("graph".to_owned(), 0), ("vectors".to_owned(), 0)]);
 
