@@ -65,12 +65,16 @@ fn effect(effect: &EffectReport) -> String {
         _ => "the effect of similar work: not enough evidence",
     };
     let stands = if effect.campaign > 1 { format!("{}\n", effect.stands) } else { String::new() };
+    let passed = format!(
+        "{stands}{said}; first tries passed {} of {} with it and {} of {} without",
+        effect.shown_passed, effect.shown, effect.held_out_passed, effect.held_out
+    );
+    // What was never compared has no difference.
+    if effect.shown == 0 || effect.held_out == 0 {
+        return passed;
+    }
     format!(
-        "{stands}{said}; first tries passed {} of {} with it and {} of {} without, difference {:+.2} ({:+.2} to {:+.2} at {:.0} %, at every look)",
-        effect.shown_passed,
-        effect.shown,
-        effect.held_out_passed,
-        effect.held_out,
+        "{passed}, difference {:+.2} ({:+.2} to {:+.2} at {:.0} %, at every look)",
         effect.uplift,
         effect.lower,
         effect.upper,

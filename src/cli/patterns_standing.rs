@@ -45,10 +45,12 @@ pub async fn standing(app: &App, args: &StandingArgs) -> Result<()> {
         Verdict::Harms(_) => "they harm",
     };
     let (shown, held_out) = (effect.shown, effect.held_out);
+    // What was never compared has no difference.
+    let compared = shown.units > 0 && held_out.units > 0;
+    let numbers = if compared { format!(", {}", campaign::numbers(effect)) } else { String::new() };
     say!(
-        "campaign {}: {said}, {}; first tries passed {} of {} with them and {} of {} without",
+        "campaign {}: {said}{numbers}; first tries passed {} of {} with them and {} of {} without",
         campaign.number,
-        campaign::numbers(effect),
         shown.successes,
         shown.units,
         held_out.successes,
