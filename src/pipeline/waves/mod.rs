@@ -105,8 +105,15 @@ pub async fn last(run: &Run) -> Result<Vec<CheckResult>, PipelineError> {
     if !wanted(run) {
         return Ok(Vec::new());
     }
-    let newest = recorded(run).await?.pop();
-    Ok(newest.map(|found| found.checks).unwrap_or_default())
+    Ok(checks_of_last(&recorded(run).await?).to_vec())
+}
+
+/// The checks of the commit that was looked at last. Where nothing was merged since it was green they were made in an earlier round: a unit
+/// can be merged when the wave before its own is checked, and settled only afterwards.
+fn checks_of_last(recorded: &[WaveCheck]) -> &[CheckResult] {
+    let Some(last) = recorded.last() else { return &[] };
+    let of_it = recorded.iter().rev().find(|found| found.head == last.head && !found.checks.is_empty());
+    of_it.map_or(&[], |found| &found.checks)
 }
 
 /// Why an agent is not sent to a unit once more: its work made the whole red twice with the same change, or too often with others. What a
@@ -286,6 +293,31 @@ mod tests {
         assert!(first.is_some());
         assert_ne!(first, work_of(&[("a", Succeeded, 2), ("b", Failed, 1)]), "it was done again");
         assert_eq!(first, work_of(&[("a", Succeeded, 1), ("b", Waiting, 9)]));
+    }
+
+    #[test]
+    fn a_commit_that_was_green_before_its_wave_was_complete_keeps_its_checks() {
+        let check = CheckResult {
+            name: "wave check".to_owned(),
+            subject: None,
+            verdict: Verdict::Passed,
+            command: String::new(),
+            detail: String::new(),
+            duration_ms: 1,
+        };
+        let found = |head: &str, checks: &[&CheckResult]| WaveCheck {
+            waves: BTreeMap::new(),
+            head: head.to_owned(),
+            checks: checks.iter().map(|check| (*check).clone()).collect(),
+            green: true,
+            culprit: None,
+            searched: 0,
+        };
+        let (earlier, again) = (found("a", &[&check]), found("a", &[]));
+        assert_eq!(checks_of_last(&[]), &[]);
+        assert_eq!(checks_of_last(&[earlier.clone(), again.clone()]), &[check]);
+        assert_eq!(checks_of_last(&[earlier, found("b", &[])]), &[], "those of another commit prove nothing");
+        assert_eq!(checks_of_last(&[again]), &[]);
     }
 
     #[test]
