@@ -162,7 +162,7 @@ fn document(story: &Story) -> serde_json::Value {
         "sent": sent.iter().map(|row| json!({
             "token": row.token, "agent": row.agent, "reason": row.reason, "choice": row.choice, "arm": row.arm,
             "arm_reason": row.arm_reason,
-            "passed": row.ended.as_ref().map(|ended| ended.passed),
+            "passed": row.ended.as_ref().and_then(|ended| ended.passed),
         })).collect::<Vec<_>>(),
         "questions": asked,
         "may_become": following(unit.state).map(|(event, state)| json!({"state": state, "by": event.words()})).collect::<Vec<_>>(),

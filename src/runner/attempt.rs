@@ -245,6 +245,19 @@ pub(super) async fn check(
     Ok(checked)
 }
 
+/// The same, and the standards that whoever reads was told of.
+pub(super) async fn check_whole(
+    shared: &Shared,
+    unit: &Task,
+    tree: &Tree,
+    stop: &CancellationToken,
+) -> Result<(Vec<CheckResult>, String), PipelineError> {
+    let (mut checks, ran) = check(shared, unit, tree, stop).await?;
+    checks.extend(standards::check(shared, unit, tree).await?);
+    Ok((checks, ran))
+}
+
+/// Nothing that was called off counts as found.
 pub(super) fn stop_unless(checks: &[CheckResult], stop: &CancellationToken) -> Result<(), PipelineError> {
     let unfinished = checks.iter().any(|check| check.verdict == Verdict::Skipped);
     if unfinished || stop.is_cancelled() { Err(PipelineError::Stopped) } else { Ok(()) }

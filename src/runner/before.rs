@@ -33,7 +33,12 @@ impl Before {
         let rows = assignments::list(&mut tx, shared.run.id, Some(&given.unit.key)).await?;
         let attempts = attempts::list(&mut tx, shared.run.id, Some(&given.unit.key)).await?;
         tx.commit().await?;
-        let last = attempts.into_iter().rfind(|attempt| matches!(attempt.outcome.as_str(), "failed" | "reopened"));
+        // A server that was away says nothing of what was delivered before.
+        let transient = |attempt: &AttemptRow| attempt.error_class.as_deref() == Some(ErrorClass::Transient.as_str());
+        let last = attempts.into_iter().rfind(|attempt| match attempt.outcome.as_str() {
+            "failed" => !transient(attempt),
+            outcome => outcome == "reopened",
+        });
         let reopened = last.clone().filter(|attempt| attempt.outcome == "reopened");
         let attempt = last.filter(|attempt| attempt.outcome == "failed");
         let of_token = |row: &AssignmentRow| attempt.as_ref().is_some_and(|attempt| attempt.token == row.token);

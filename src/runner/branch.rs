@@ -4,19 +4,20 @@
 //! There is one where somebody may be sent who works in a tree, or where the run grows in the user's repository. Called by `attempt` and `told`; what may be merged they have decided.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::Attempt;
+use super::attempt::{self, Attempt};
 use super::paths;
 use super::unit::Shared;
 use crate::engine::{Claim, EngineError, ErrorClass, UnitResult};
 use crate::exec::repository::{
     Authorship, Change, ChangeKind, CommitId, Conflict, MergeOutcome, Merges, Repository, RepositoryError, Side, TakenBack, Worktree,
 };
-use crate::exec::tree::Tree;
+use crate::exec::tree::{Tree, TreeFile};
 use crate::generate::Prior;
 use crate::model::{Artifact, CheckResult, Plan, Task, UnitState, Verdict};
 use crate::pipeline::{PipelineError, Run};
@@ -24,6 +25,8 @@ use crate::store::postgres::{artifacts, assignments, attempts};
 
 /// How long a result waits for its turn to be merged: a merge takes a moment, and a process that died holds no lock.
 const TURN_WITHIN: Duration = Duration::from_mins(5);
+/// What is said of checks that held before the merge; whoever tries again finds the others' work in the tree.
+const AFTER_MERGE: &str = "merged with what others have done since";
 
 /// The repository of a run, and what is done with its branch.
 pub(super) struct Branch {
@@ -43,6 +46,9 @@ pub(super) enum Landing {
     Theirs(Vec<String>),
     /// It contradicts what others have merged since.
     Conflict(Box<Conflict>),
+    /// It can be merged with what others have merged since, but what comes out does not pass the unit's checks, of which these are the
+    /// results.
+    Broken(Vec<CheckResult>),
     /// Earlier work of the unit cannot be taken back, because later work builds on it.
     BuiltOn(Vec<String>),
     /// The claim was lost meanwhile; nothing changed.
@@ -92,17 +98,17 @@ impl Branch {
         Ok(Ok(self.repository.worktree(&author.unit.key, author.claim.token, &head).await?))
     }
 
-    /// Merges what was changed in a tree.
+    /// Merges what was changed in a tree; `checked` are the files that have passed the unit's checks.
     pub(super) async fn land(
         &self,
         shared: &Shared,
         author: &Author<'_>,
-        change: &Change,
+        (change, checked): (&Change, &Tree),
         stop: &CancellationToken,
     ) -> Result<Landing, PipelineError> {
         let commit = self.repository.commit(change, &authorship(author)).await?;
         let merges = self.turn(stop).await?;
-        merge(&merges, shared, author, &commit).await
+        merge(&merges, shared, author, (&commit, checked), stop).await
     }
 
     /// Merges files that were made elsewhere, in place of the unit's earlier work. Where others of this run have changed one of them, theirs
@@ -133,7 +139,7 @@ impl Branch {
         }
         let replaced = change.files.iter().filter(|file| file.kind == ChangeKind::Modified).map(|file| file.path.clone()).collect();
         let commit = self.repository.commit(&change, &authorship(author)).await?;
-        match merge(&merges, shared, author, &commit).await? {
+        match merge(&merges, shared, author, (&commit, &tree), stop).await? {
             Landing::Merged { .. } => Ok(Landing::Merged { replaced }),
             other => Ok(other),
         }
@@ -161,7 +167,7 @@ impl Branch {
         let same_input = rows.iter().any(|row| Some(row.token) == landed.token() && row.input_hash == input_hash);
         // It was settled, and reopened since.
         let settled = attempts.iter().any(|attempt| Some(attempt.token) == landed.token() && attempt.outcome == "succeeded");
-        if same_input && !settled { Ok(Some(merges.files(&landed).await?.tree)) } else { Ok(None) }
+        if same_input && !settled { Ok(Some(merges.brought(&landed.commit).await?.tree)) } else { Ok(None) }
     }
 
     /// Where a person finds it.
@@ -196,6 +202,13 @@ impl Landing {
                 let mut checks = checks;
                 checks.push(evidence(&conflict));
                 Some(Attempt { checks, ..Attempt::failed(ErrorClass::Unfit, &error) })
+            }
+            Self::Broken(mut after) => {
+                let failure = attempt::failure(&after).unwrap_or_default();
+                for check in after.iter_mut().filter(|check| check.verdict == Verdict::Failed) {
+                    check.detail = format!("{AFTER_MERGE}: {}", check.detail);
+                }
+                Some(Attempt { checks: after, ..Attempt::failed(ErrorClass::Unfit, &format!("{AFTER_MERGE}, {failure}")) })
             }
         }
     }
@@ -244,12 +257,44 @@ async fn open_behind(shared: &Shared, unit: &str) -> Result<Vec<String>, Pipelin
     }
 }
 
-async fn merge(merges: &Merges<'_>, shared: &Shared, author: &Author<'_>, commit: &CommitId) -> Result<Landing, PipelineError> {
-    match merges.merge(commit, || holds(shared, author.claim)).await? {
-        MergeOutcome::Merged(_) => Ok(Landing::Merged { replaced: Vec::new() }),
-        MergeOutcome::Conflict(conflict) => Ok(Landing::Conflict(conflict)),
-        MergeOutcome::Stopped => Ok(Landing::Lost),
-    }
+/// Merges a commit whose files have passed the unit's checks. Where the merge changes one of them they are checked as they will be, under the
+/// lock, before the branch moves: two changes that fit line by line need not fit together.
+async fn merge(
+    merges: &Merges<'_>,
+    shared: &Shared,
+    author: &Author<'_>,
+    (commit, checked): (&CommitId, &Tree),
+    stop: &CancellationToken,
+) -> Result<Landing, PipelineError> {
+    let refused: Mutex<Option<Vec<CheckResult>>> = Mutex::new(None);
+    let recheck = |replaced: Option<CommitId>| {
+        let refused = &refused;
+        async move {
+            if let Some(replaced) = replaced {
+                let merged = merges.brought(&replaced).await?.tree;
+                let as_checked = |(path, file): (&str, &TreeFile)| checked.get(path).is_some_and(|before| before.content == file.content);
+                if !merged.iter().all(as_checked) {
+                    let checks = attempt::check_whole(shared, author.unit, &merged, stop).await?.0;
+                    if attempt::failure(&checks).is_some() {
+                        *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(checks);
+                        return Ok(false);
+                    }
+                    attempt::stop_unless(&checks, stop)?;
+                }
+            }
+            Ok::<_, PipelineError>(holds(shared, author.claim).await?)
+        }
+    };
+    let outcome = match merges.merge(commit, recheck).await {
+        Err(RepositoryError::Recheck { .. }) if stop.is_cancelled() => return Err(PipelineError::Stopped),
+        outcome => outcome?,
+    };
+    Ok(match (outcome, refused.into_inner().unwrap_or_else(PoisonError::into_inner)) {
+        (MergeOutcome::Merged(_), _) => Landing::Merged { replaced: Vec::new() },
+        (MergeOutcome::Conflict(conflict), _) => Landing::Conflict(conflict),
+        (MergeOutcome::Stopped, Some(checks)) => Landing::Broken(checks),
+        (MergeOutcome::Stopped, None) => Landing::Lost,
+    })
 }
 
 /// True while the claim holds; asked under the lock, right before the branch moves.

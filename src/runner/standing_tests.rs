@@ -107,12 +107,16 @@ impl Bed {
 
     /// Sends somebody to the unit under a token, as if it were one more unit.
     async fn enrol(&self, token: i64) -> Patterns {
-        let input_hash = token.to_string();
+        self.enrol_with(token, &token.to_string()).await
+    }
+
+    /// The same with what goes in, by hash.
+    async fn enrol_with(&self, token: i64, input_hash: &str) -> Patterns {
         let sending = Sending {
             spec: self.spec,
             unit: self.unit(),
             claim: &Claim { token, ..self.claim },
-            input_hash: &input_hash,
+            input_hash,
             agent: &Reader,
             reason: "it is the only one",
             choice: None,
@@ -124,9 +128,9 @@ impl Bed {
         patterns
     }
 
-    async fn end(&self, token: i64, passed: bool, cost_micros: Option<u64>) {
+    async fn end(&self, token: i64, passed: impl Into<Option<bool>>, cost_micros: Option<u64>) {
         let mut tx = self.bench.engine.store().tenant(ORGANIZATION).await.unwrap();
-        let ended = Ended { passed, cost_micros, ..Ended::default() };
+        let ended = Ended { passed: passed.into(), cost_micros, ..Ended::default() };
         assignments::end(&mut tx, &Claim { token, ..self.claim }, &ended).await.unwrap();
         tx.commit().await.unwrap();
     }
@@ -315,4 +319,36 @@ async fn an_agents_record_knows_what_a_unit_costs_it_with_all_its_tries() {
     bed.enrol(1_002).await;
     bed.end(1_002, true, None).await;
     assert_eq!(record().await, RecordRow { passed: 2, failed: 1, cost_micros: None }, "a part of it is unknown");
+}
+
+#[tokio::test]
+async fn a_try_that_came_to_nothing_through_no_fault_of_its_own_is_nobodys_first_one() {
+    let bed = Bed::new().await;
+    let store = bed.bench.engine.store();
+    let units = async || {
+        let mut tx = store.tenant(ORGANIZATION).await.unwrap();
+        assignments::trial(&mut tx, 1).await.unwrap()
+    };
+    let record = async || {
+        let mut tx = store.tenant(ORGANIZATION).await.unwrap();
+        let standings = assignments::standings(&mut tx).await.unwrap();
+        let busy = assignments::busy(&mut tx).await.unwrap();
+        (standings.into_values().next().unwrap_or_default(), busy.len())
+    };
+    bed.enrol_with(1_000, "the same").await;
+    bed.end(1_000, None, None).await;
+    assert_eq!(units().await, [], "the server was away");
+    let (standing, busy) = record().await;
+    assert_eq!((standing.passed, standing.failed, standing.unit_cost_micros, busy), (0, 0, None, 0));
+    assert_eq!(bed.rows().await.len(), 1);
+    assert_eq!(bed.rows().await[0].ended.as_ref().unwrap().passed, None, "it has ended all the same");
+
+    bed.enrol_with(1_001, "the same").await;
+    bed.end(1_001, true, Some(5)).await;
+    assert_eq!(units().await.iter().map(|row| row.passed).collect::<Vec<_>>(), [true], "the next one counts in its place");
+    bed.enrol_with(1_002, "the same").await;
+    bed.end(1_002, false, Some(7)).await;
+    assert_eq!(units().await.len(), 1, "and the one after it does not");
+    let (standing, _) = record().await;
+    assert_eq!((standing.passed, standing.failed, standing.unit_cost_micros), (1, 0, Some(12)));
 }

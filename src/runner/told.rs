@@ -17,10 +17,9 @@ use super::contexts::{self, Patterns};
 use super::enrolling::{self, Sending};
 use super::in_place::{self, Taken};
 use super::paths::{self, Others};
-use super::standards;
 use super::unit::Shared;
 use crate::agents::{Account, Briefing, Delivered, Meter, Work};
-use crate::engine::{Claim, UnitResult};
+use crate::engine::{Claim, ErrorClass, UnitResult};
 use crate::exec::repository::{Scope, Widening, Worktree};
 use crate::exec::tree::Tree;
 use crate::failpoint;
@@ -83,7 +82,9 @@ pub(super) async fn perform(
             if let Some(question) = error.question() {
                 asked::note(shared, unit, chosen.agent.name(), question).await?;
             }
-            write_down(shared, claim, &error.account(), &Tree::new(), false).await?;
+            // What is nobody's fault says nothing of whoever was sent.
+            let passed = (!matches!(class, ErrorClass::Transient | ErrorClass::Cancelled)).then_some(false);
+            write_down(shared, claim, &error.account(), &Tree::new(), passed).await?;
             Attempt::failed(class, &message)
         }
     };
@@ -142,7 +143,7 @@ impl Hand<'_> {
         let scope = Scope::check(tree.iter().map(|(path, _)| path), &unit.files, &owner, self.widening);
         checks.extend(in_place::reported(&scope.widened));
         attempt::store(self.shared, tree).await?;
-        write_down(self.shared, claim, &Account::default(), tree, true).await?;
+        write_down(self.shared, claim, &Account::default(), tree, Some(true)).await?;
         let log = format!("its work was merged before, by a try that was not settled\n{ran}");
         Ok(Attempt { checks, log, ..Attempt::of(UnitResult::Succeeded { artifacts: tree.artifacts() }) })
     }
@@ -163,13 +164,12 @@ impl Hand<'_> {
         let (tree, taken) = match accepted {
             Ok(tree) => tree,
             Err(refusal) => {
-                write_down(shared, claim, &delivered.account, &Tree::new(), false).await?;
+                write_down(shared, claim, &delivered.account, &Tree::new(), Some(false)).await?;
                 return Ok(Attempt::failed(self.before.class(&BTreeMap::new(), &refusal), &refusal));
             }
         };
-        let (mut checks, ran) = attempt::check(shared, unit, &tree, self.stop).await?;
+        let (mut checks, ran) = attempt::check_whole(shared, unit, &tree, self.stop).await?;
         checks.extend(in_place::reported(&taken.widened));
-        checks.extend(standards::check(shared, unit, &tree).await?);
         let mut log = format!("{}{}{ran}", attempt::written(self.chosen.agent.name(), &tree), taken.log);
         if attempt::failure(&checks).is_none() {
             attempt::stop_unless(&checks, self.stop)?;
@@ -184,12 +184,12 @@ impl Hand<'_> {
             Attempt { checks: checks.clone(), ..Attempt::failed(class, &error) }
         });
         if let (None, Some(change), Some(branch)) = (&refused, &taken.change, &shared.branch) {
-            refused = branch.land(shared, &self.author(), change, self.stop).await?.attempt(checks.clone());
+            refused = branch.land(shared, &self.author(), (change, &tree), self.stop).await?.attempt(checks.clone());
             if refused.is_none() {
                 log = format!("{log}merged into {}\n", branch.in_words());
             }
         }
-        write_down(shared, claim, &delivered.account, &tree, refused.is_none()).await?;
+        write_down(shared, claim, &delivered.account, &tree, Some(refused.is_none())).await?;
         if let Some(refused) = refused {
             return Ok(Attempt { log, ..refused });
         }
@@ -217,7 +217,7 @@ async fn enrol(shared: &Shared, given: &Given<'_>, chosen: &Chosen) -> Result<Pa
     Ok(patterns)
 }
 
-async fn write_down(shared: &Shared, claim: &Claim, account: &Account, tree: &Tree, passed: bool) -> Result<(), PipelineError> {
+async fn write_down(shared: &Shared, claim: &Claim, account: &Account, tree: &Tree, passed: Option<bool>) -> Result<(), PipelineError> {
     let said: Vec<_> = account.transcript.entries.iter().map(|entry| json!({ "kind": entry.kind, "text": entry.text })).collect();
     let ended = Ended {
         passed,
@@ -239,7 +239,7 @@ async fn write_down(shared: &Shared, claim: &Claim, account: &Account, tree: &Tr
 
 /// A try that was cut off at its time did not pass. What it used is in the budget's books.
 pub(super) async fn took_too_long(shared: &Shared, claim: &Claim) -> Result<(), PipelineError> {
-    write_down(shared, claim, &Account::default(), &Tree::new(), false).await
+    write_down(shared, claim, &Account::default(), &Tree::new(), Some(false)).await
 }
 
 fn hashes(tree: &Tree) -> BTreeMap<String, String> {

@@ -157,7 +157,7 @@ async fn work_is_taken_from_the_work_tree_and_merged() {
     let by = Authorship { unit: "unit/a".to_owned(), token: 1, agent: "command/claude".to_owned(), title: "A".to_owned(), at: 1 };
     let commit = repository.commit(&change, &by).await.unwrap();
     let queue = repository.merges(Duration::from_secs(10), &CancellationToken::new()).await.unwrap();
-    let MergeOutcome::Merged(merged) = queue.merge(&commit, async || Ok::<_, RepositoryError>(true)).await.unwrap() else {
+    let MergeOutcome::Merged(merged) = queue.merge(&commit, async |_| Ok::<_, RepositoryError>(true)).await.unwrap() else {
         panic!("it is merged")
     };
     assert_eq!(merged.changed.tree.iter().map(|(path, _)| path).collect::<Vec<_>>(), ["a.txt"]);

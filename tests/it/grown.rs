@@ -220,3 +220,45 @@ fn two_units_that_change_the_same_undeclared_file_at_once_both_end_up_in_it() {
     let shown = stage.say(&["report", run]);
     assert!(shown.contains("Files that no unit declares") && shown.contains("CHANGES.md"), "{shown}");
 }
+
+#[test]
+fn two_changes_that_fit_line_by_line_but_not_together_are_not_merged() {
+    // The first one makes all of the file a string, the second one puts a string into the middle of it. The one that comes later is told.
+    let user = repository();
+    let lines: String = (0..20).map(|number| format!("V{number} = {number}\n")).collect();
+    write(user.path(), "shared.py", &lines);
+    person(user.path(), &["add", "--all"]);
+    person(user.path(), &["commit", "--quiet", "--message=shared"]);
+    let stage = Stage::new(
+        "write\n\
+         case $prompt in\n\
+         *'merged with what others have done since'*) printf '# told so\\n' >> \"src/step_$n.py\"; done_with Done; exit 0 ;;\n\
+         *) while [ ! -e \"${0%/*}/go\" ]; do sleep 0.05; done ;;\n\
+         esac\n\
+         case $n in\n\
+         1) { echo '\"\"\"All of it.'; cat shared.py; echo '\"\"\"'; } > new; mv new shared.py ;;\n\
+         2) sed -i 's/^V10 = 10$/V10 = \"\"\"ten\"\"\"/' shared.py ;;\n\
+         esac\n\
+         done_with Done\n",
+        "",
+    );
+    let repo = ["--repo", user.path().to_str().unwrap(), "--allow-undeclared"];
+    let mut running = Running::start(stage.command_with(TWO, &fresh_name("together"), &repo));
+    let begun = running.until("a run has begun", |event| event["event"] == "run_started");
+    let trees = stage.installation.data_dir().join("worktrees").join(begun["run"].as_str().unwrap());
+    until("both have a tree", || fs::read_dir(&trees).is_ok_and(|units| units.count() >= 2));
+    write(stage.folder.path(), "go", "");
+    let ended = running.end();
+    let report = ended.expect(3, "partial");
+    let states: Vec<String> = units(&ended).into_values().map(|(state, _)| state).collect();
+    assert_eq!(states, vec!["succeeded"; states.len()], "{}", ended.said);
+    let branch = branch(report, user.path());
+    let merged = person(user.path(), &["show", &format!("{branch}:shared.py")]);
+    let (whole, inner) = (merged.starts_with("\"\"\"All of it."), merged.contains("\"\"\"ten\"\"\""));
+    assert!(whole != inner, "one of both, never both: {merged}");
+    let late = if whole { "2" } else { "1" };
+    let told = |n: &str| person(user.path(), &["show", &format!("{branch}:src/step_{n}.py")]).contains("# told so");
+    assert!(told(late) && !told(if whole { "1" } else { "2" }));
+    let logs = stage.say(&["logs", report["run"].as_str().unwrap()]);
+    assert!(logs.contains("merged with what others have done since, skill/"), "{logs}");
+}

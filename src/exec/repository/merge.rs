@@ -128,17 +128,19 @@ impl Merges<'_> {
         Ok(standing.into_iter().find(|landed| since_token.is_none_or(|since| landed.token() >= Some(since))))
     }
 
-    /// The files that landed work added or changed, as they were then.
-    pub async fn files(&self, landed: &Landed) -> Result<Files, RepositoryError> {
+    /// The files that a commit of a unit's work added or changed, as they were then.
+    pub async fn brought(&self, commit: &CommitId) -> Result<Files, RepositoryError> {
         let head = self.repository.head().await?;
-        Ok(self.merged(head, landed.commit.clone(), true).await?.changed)
+        Ok(self.merged(head, commit.clone(), true).await?.changed)
     }
 
     /// Merges a commit that [`Repository::commit`] made. `recheck` is asked right before the branch moves whether that may still be done;
-    /// it is where the caller looks at its fencing token. A commit of an attempt that is on the branch already changes nothing.
+    /// it is where the caller looks at its fencing token. Where others have merged since the work began it is told the commit that takes
+    /// the place of the one handed in: its files may be no longer what the caller has checked ([`Merges::brought`]). A commit of an attempt
+    /// that is on the branch already changes nothing.
     pub async fn merge<F, Fut, E>(&self, commit: &CommitId, mut recheck: F) -> Result<MergeOutcome, RepositoryError>
     where
-        F: FnMut() -> Fut,
+        F: FnMut(Option<CommitId>) -> Fut,
         Fut: Future<Output = Result<bool, E>>,
         E: Into<Reason>,
     {
@@ -161,7 +163,8 @@ impl Merges<'_> {
                     }
                 }
             };
-            if !recheck().await.map_err(|source| RepositoryError::Recheck { source: source.into() })? {
+            let replaced = (landed != *commit).then(|| landed.clone());
+            if !recheck(replaced).await.map_err(|source| RepositoryError::Recheck { source: source.into() })? {
                 return Ok(MergeOutcome::Stopped);
             }
             if self.repository.move_branch(Some(&head), &landed).await? {

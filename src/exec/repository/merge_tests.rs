@@ -131,9 +131,9 @@ async fn nothing_moves_when_the_caller_says_no_or_cannot_tell() {
     let before = repository.head().await.unwrap();
     let commit = work(repository, "unit/a", 1, &before, |root| write(root, "a", "1")).await;
     let queue = queue(repository).await;
-    let no = queue.merge(&commit, async || Ok::<_, std::io::Error>(false)).await.unwrap();
+    let no = queue.merge(&commit, async |_| Ok::<_, std::io::Error>(false)).await.unwrap();
     assert_eq!(no, MergeOutcome::Stopped);
-    let lost = queue.merge(&commit, async || Err::<bool, _>(std::io::Error::other("no database"))).await.unwrap_err();
+    let lost = queue.merge(&commit, async |_| Err::<bool, _>(std::io::Error::other("no database"))).await.unwrap_err();
     assert!(lost.to_string().contains("no database") && lost.is_transient(), "{lost}");
     assert_eq!(repository.head().await.unwrap(), before);
 }
@@ -146,8 +146,9 @@ async fn a_foreign_commit_in_between_is_not_lost() {
     let commit = work(repository, "unit/a", 1, &start, |root| write(root, "a", "1")).await;
     let foreign = work(repository, "unit/foreign", 1, &start, |root| write(root, "foreign", "1")).await;
     let asked = Cell::new(0);
-    let recheck = async || {
+    let recheck = async |replaced: Option<super::CommitId>| {
         asked.set(asked.get() + 1);
+        assert_eq!(replaced.is_some(), asked.get() > 1, "on top of the foreign one it is another commit");
         if asked.get() == 1 {
             person(repository.git_dir(), &["update-ref", &repository.site.branch(), foreign.as_str()]);
         }
@@ -156,7 +157,7 @@ async fn a_foreign_commit_in_between_is_not_lost() {
     let head = merged(queue(repository).await.merge(&commit, recheck).await.unwrap()).head;
     assert_eq!((asked.get(), files(repository, &head).await.len()), (2, 2));
     let moving = work(repository, "unit/b", 1, &start, |root| write(root, "b", "1")).await;
-    let always = async || {
+    let always = async |_| {
         let tree = person(repository.git_dir(), &["rev-parse", &format!("{}^{{tree}}", repository.site.branch())]);
         let head = person(repository.git_dir(), &["rev-parse", &repository.site.branch()]);
         let next = person(repository.git_dir(), &["commit-tree", "-p", &head, "-m", "by hand", &tree]);
@@ -250,6 +251,6 @@ async fn what_is_no_units_work_is_not_merged() {
     let start = repository.start().clone();
     let by_hand = person(repository.git_dir(), &["commit-tree", "-p", start.as_str(), "-m", "x", &format!("{start}^{{tree}}")]);
     let by_hand = super::CommitId::parse(&by_hand).unwrap();
-    let error = queue(repository).await.merge(&by_hand, go_on).await.unwrap_err();
+    let error = queue(repository).await.merge(&by_hand, |_| go_on()).await.unwrap_err();
     assert!(error.to_string().contains("no unit's work of this run"), "{error}");
 }

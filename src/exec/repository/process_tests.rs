@@ -110,7 +110,7 @@ async fn dying_between_the_commit_and_the_branch_leaves_the_branch_whole() {
     if let Some((dir, _)) = host() {
         let repository = open(&dir).await;
         let commit = work(&repository, "unit/a", 1, repository.start(), |root| write(root, "a", "1")).await;
-        let _ = queue(&repository).await.merge(&commit, async || -> Result<bool, std::io::Error> { die() }).await;
+        let _ = queue(&repository).await.merge(&commit, async |_| -> Result<bool, std::io::Error> { die() }).await;
         return;
     }
     let fixture = Fixture::new().await;
@@ -130,7 +130,7 @@ async fn dying_after_the_branch_moved_is_found_out() {
     if let Some((dir, _)) = host() {
         let repository = open(&dir).await;
         let commit = work(&repository, "unit/a", 1, repository.start(), |root| write(root, "a", "1")).await;
-        let _ = queue(&repository).await.merge(&commit, go_on).await;
+        let _ = queue(&repository).await.merge(&commit, |_| go_on()).await;
         die();
     }
     let fixture = Fixture::new().await;

@@ -68,7 +68,7 @@ pub(super) async fn go_on() -> Result<bool, Infallible> {
 }
 
 pub(super) async fn merge(repository: &Repository, commit: &CommitId) -> MergeOutcome {
-    queue(repository).await.merge(commit, go_on).await.unwrap()
+    queue(repository).await.merge(commit, |_| go_on()).await.unwrap()
 }
 
 pub(super) async fn take_back(repository: &Repository, unit: &str) -> TakenBack {

@@ -48,8 +48,8 @@ pub struct NewAssignment<'a> {
 /// What a try used and left behind.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Ended {
-    /// True when it passed its checks.
-    pub passed: bool,
+    /// True when it passed its checks; none when it came to nothing for a reason that is not its own, and the next try counts in its place.
+    pub passed: Option<bool>,
     /// Requests.
     pub calls: usize,
     /// Requests whose use nobody reported.
@@ -131,7 +131,7 @@ pub async fn record(tx: &mut TenantTx, claim: &Claim, new: &NewAssignment<'_>) -
 pub async fn end(tx: &mut TenantTx, claim: &Claim, ended: &Ended) -> Result<(), StoreError> {
     let update = "update assignments set ended_at = clock_timestamp(), passed = $4, calls = $5, unreported = $6, input_tokens = $7, \
                   cached_tokens = $8, written_tokens = $9, output_tokens = $10, cost_micros = $11, transcript = $12, files = $13 \
-                  where organization_id = $1 and unit_id = $2 and token = $3 and passed is null";
+                  where organization_id = $1 and unit_id = $2 and token = $3 and ended_at is null";
     let update = sqlx::query(update).bind(tx.organization().0).bind(claim.unit.0).bind(claim.token).bind(ended.passed);
     let update = update.bind(count(ended.calls)).bind(count(ended.unreported)).bind(number(ended.input_tokens));
     let update = update.bind(number(ended.cached_tokens)).bind(number(ended.written_tokens)).bind(number(ended.output_tokens));
@@ -143,7 +143,7 @@ pub async fn end(tx: &mut TenantTx, claim: &Claim, ended: &Ended) -> Result<(), 
 /// The assignments of a run, or of one unit of it: by key, oldest first within a unit.
 pub async fn list(tx: &mut TenantTx, run: RunId, key: Option<&str>) -> Result<Vec<AssignmentRow>, StoreError> {
     let query = "select unit_id, key, token, input_hash, agent, reason, choice, arm, arm_reason, withheld, assigned_at, passed, calls, unreported, input_tokens, \
-                 cached_tokens, written_tokens, output_tokens, cost_micros, files \
+                 cached_tokens, written_tokens, output_tokens, cost_micros, files, ended_at \
                  from assignments where organization_id = $1 and run_id = $2 and ($3::text is null or key = $3) order by key, token";
     let rows = sqlx::query(query).bind(tx.organization().0).bind(run.0).bind(key).fetch_all(&mut **tx).await?;
     rows.iter().map(read).collect()
@@ -180,8 +180,8 @@ pub struct RecordRow {
 pub async fn records(tx: &mut TenantTx, task_type: TaskType, unit_size: &str) -> Result<BTreeMap<String, RecordRow>, StoreError> {
     let query = "select agent, sum(passed)::bigint, sum(failed)::bigint, ceil(avg(cost))::bigint from ( \
                      select agent, count(*) filter (where first and passed) as passed, count(*) filter (where first and not passed) as failed, \
-                            case when bool_and(cost_micros is not null) then sum(cost_micros) end as cost \
-                     from assignments where organization_id = $1 and task_type = $2 and unit_size = $3 and passed is not null group by agent, unit_id \
+                            case when bool_and(cost_micros is not null) filter (where passed is not null) then sum(cost_micros) end as cost \
+                     from assignments where organization_id = $1 and task_type = $2 and unit_size = $3 and ended_at is not null group by agent, unit_id \
                  ) as units group by agent";
     let query = sqlx::query_as(query).bind(tx.organization().0).bind(name_of(&task_type)?).bind(unit_size);
     let rows: Vec<(String, i64, i64, Option<i64>)> = query.fetch_all(&mut **tx).await?;
@@ -213,8 +213,8 @@ pub async fn standings(tx: &mut TenantTx) -> Result<BTreeMap<String, Standing>, 
                         ceil(avg(whole))::bigint from ( \
                      select agent, count(*) filter (where first and passed) as passed, count(*) filter (where first and not passed) as failed, \
                             sum(input_tokens + output_tokens) as tokens, sum(cost_micros) as known, \
-                            case when bool_and(cost_micros is not null) then sum(cost_micros) end as whole \
-                     from assignments where organization_id = $1 and passed is not null group by agent, unit_id \
+                            case when bool_and(cost_micros is not null) filter (where passed is not null) then sum(cost_micros) end as whole \
+                     from assignments where organization_id = $1 and ended_at is not null group by agent, unit_id \
                  ) as units group by agent";
     let rows: Vec<(String, i64, i64, i64, i64, Option<i64>)> = sqlx::query_as(query).bind(tx.organization().0).fetch_all(&mut **tx).await?;
     let standing = |(agent, passed, failed, tokens, cost, unit): (String, i64, i64, i64, i64, Option<i64>)| {
@@ -229,22 +229,23 @@ pub async fn busy(tx: &mut TenantTx) -> Result<BTreeMap<String, u32>, StoreError
     let query = "select a.agent, count(*) from unit_leases l \
                  join run_tasks t on t.organization_id = l.organization_id and t.run_id = l.run_id and t.ordinal = l.ordinal \
                  join assignments a on a.organization_id = l.organization_id and a.unit_id = t.id and a.token = l.token \
-                 where l.organization_id = $1 and a.passed is null group by a.agent";
+                 where l.organization_id = $1 and a.ended_at is null group by a.agent";
     let rows: Vec<(String, i64)> = sqlx::query_as(query).bind(tx.organization().0).fetch_all(&mut **tx).await?;
     Ok(rows.into_iter().map(|(agent, count)| (agent, u32::try_from(count).unwrap_or(u32::MAX))).collect())
 }
 
 /// The units of a campaign of the trial that have ended, in the order of enrolment, up to the earliest that is under way: what comes
-/// after it may have ended sooner because of its arm. A unit whose claim was lost is none; its next claim is.
+/// after it may have ended sooner because of its arm. A try whose claim was lost, or that came to nothing for a reason that is not its own, is none; the
+/// unit's next one is.
 pub async fn trial(tx: &mut TenantTx, campaign: u32) -> Result<Vec<TrialRow>, StoreError> {
     let query = "with enrolled as ( \
-                     select agent, arm, holdout_share, passed, assigned_at, unit_id, token from assignments \
+                     select agent, arm, holdout_share, passed, assigned_at, ended_at, unit_id, token from assignments \
                      where organization_id = $1 and campaign = $2 and first and arm is not null \
                  ), under_way as ( \
                      select e.assigned_at, e.unit_id, e.token from enrolled e \
                      join run_tasks t on t.organization_id = $1 and t.id = e.unit_id \
                      join unit_leases l on l.organization_id = $1 and l.run_id = t.run_id and l.ordinal = t.ordinal and l.token = e.token \
-                     where e.passed is null order by e.assigned_at, e.unit_id, e.token limit 1 \
+                     where e.ended_at is null order by e.assigned_at, e.unit_id, e.token limit 1 \
                  ) \
                  select e.agent, e.arm, e.holdout_share, e.passed from enrolled e left join under_way u on true \
                  where e.passed is not null \
@@ -258,11 +259,11 @@ pub async fn trial(tx: &mut TenantTx, campaign: u32) -> Result<Vec<TrialRow>, St
 fn read(row: &PgRow) -> Result<AssignmentRow, StoreError> {
     let whole = |name: &'static str| row.try_get::<i64, _>(name).map(i64::cast_unsigned);
     let small = |name: &'static str| row.try_get::<i32, _>(name).map(|count| usize::try_from(count).unwrap_or(0));
-    let passed: Option<bool> = row.try_get("passed")?;
-    let ended = match passed {
+    let ended_at: Option<OffsetDateTime> = row.try_get("ended_at")?;
+    let ended = match ended_at {
         None => None,
-        Some(passed) => Some(Ended {
-            passed,
+        Some(_) => Some(Ended {
+            passed: row.try_get("passed")?,
             calls: small("calls")?,
             unreported: small("unreported")?,
             input_tokens: whole("input_tokens")?,
