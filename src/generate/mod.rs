@@ -44,4 +44,4 @@ mod used;
 
 pub use blueprint::{Blueprint, GeneratedFile, Prior, Proof, Step};
 pub use error::GenerateError;
-pub use pack::{Commands, ProjectCheck, TargetPack, UnitCheck};
+pub use pack::{Commands, ProjectCheck, TargetPack, UnitCheck, WarmUp};

@@ -78,6 +78,20 @@ pub struct ProjectCheck {
     pub coverage: Option<String>,
     /// The least line coverage in per cent.
     pub coverage_min: Option<u32>,
+    /// What it does once for each environment, and not in every project.
+    pub warm_up: Option<WarmUp>,
+}
+
+/// A part of a check that is the same in all projects: a command over files of the pack, in a folder of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WarmUp {
+    /// The command.
+    pub command: Vec<String>,
+    /// The files that it finds: path, and the pack's file, as it stands.
+    pub files: BTreeMap<String, String>,
+    /// The folder that it leaves behind, of which the check finds a copy in the project's root.
+    pub keep: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -253,6 +267,11 @@ impl TargetPack {
     /// How its projects are installed, checked, migrated and started.
     pub fn commands(&self) -> &Commands {
         &self.commands
+    }
+
+    /// The files that a warm-up finds: path, text.
+    pub fn files_of(&self, warm_up: &WarmUp) -> Result<Vec<(String, &'static str)>, GenerateError> {
+        warm_up.files.iter().map(|(path, file)| Ok((path.clone(), self.text(file)?))).collect()
     }
 
     pub(super) fn manifest(&self) -> &Manifest {

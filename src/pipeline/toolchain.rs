@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::PipelineError;
@@ -13,7 +14,7 @@ use super::probe::ServicePlan;
 use crate::config::Config;
 use crate::exec::environment::{Environment, Installer};
 use crate::exec::{self, Command, Exit, Finished, Network};
-use crate::generate::TargetPack;
+use crate::generate::{ProjectCheck, TargetPack, WarmUp};
 use crate::model::{CheckResult, SpecDocument, Subject, Verdict};
 
 /// Characters of a check's output that are kept.
@@ -96,17 +97,43 @@ impl Toolchain {
     }
 
     /// Runs one check of the whole project in `dir`.
-    pub async fn check_project(
-        &self,
-        name: &str,
-        words: &[String],
-        dir: &Path,
-        stop: &CancellationToken,
-    ) -> Result<CheckResult, PipelineError> {
-        let mut command = self.command(words, dir, &[], None);
+    pub async fn check_project(&self, check: &ProjectCheck, dir: &Path, stop: &CancellationToken) -> Result<CheckResult, PipelineError> {
+        if let Some(warm_up) = &check.warm_up {
+            self.warm_up(&check.name, warm_up, dir, stop).await?;
+        }
+        let mut command = self.command(&check.command, dir, &[], None);
         command.limits.wall = PROJECT_CHECK_WALL;
         let finished = exec::run(&command, stop).await?;
-        Ok(judged(name, Some(Subject::Project(name.to_owned())), &command, &finished))
+        Ok(judged(&check.name, Some(Subject::Project(check.name.clone())), &command, &finished))
+    }
+
+    /// Puts into `dir` a copy of what a check keeps about the environment, which it is asked for once. Without it the check takes longer, and
+    /// finds the same.
+    async fn warm_up(&self, name: &str, warm_up: &WarmUp, dir: &Path, stop: &CancellationToken) -> Result<(), PipelineError> {
+        let files = self.pack.files_of(warm_up)?;
+        let inputs = files.iter().fold(Sha256::new().chain_update(warm_up.command.join("\0")), |digest, (path, text)| {
+            digest.chain_update(format!("\0{path}\0{text}"))
+        });
+        let what = format!("{name}-{}", hex::encode(&inputs.finalize()[..8]));
+        let fill = |folder: PathBuf| async move {
+            let failed = |source| PipelineError::Io { what: format!("the files of the check {name}"), source };
+            for (path, text) in files {
+                std::fs::write(folder.join(path), text).map_err(failed)?;
+            }
+            let mut command = self.command(&warm_up.command, &folder, &[], None);
+            command.limits.wall = PROJECT_CHECK_WALL;
+            let finished = exec::run(&command, stop).await?;
+            let whole = finished.exit.success() && folder.join(&warm_up.keep).is_dir();
+            if !whole && finished.exit != Exit::Cancelled {
+                tracing::warn!(check = name, output = logged(&command, &finished), "a check could not be prepared; it will take longer");
+            }
+            Ok::<_, PipelineError>(whole)
+        };
+        let Some(folder) = self.environment.beside(&what, stop, fill).await? else { return Ok(()) };
+        let (from, to) = (folder.join(&warm_up.keep), dir.join(&warm_up.keep));
+        let copied = tokio::task::spawn_blocking(move || copy_folder(&from, &to));
+        let copied = copied.await.map_err(std::io::Error::other).and_then(|copied| copied);
+        copied.map_err(|source| PipelineError::Io { what: format!("what the check {name} keeps"), source })
     }
 
     /// How the service of a tree is started; it may read the tree and its environment, and write only a scratch directory.
@@ -135,6 +162,35 @@ impl Toolchain {
     pub fn pack(&self) -> &TargetPack {
         &self.pack
     }
+}
+
+/// Copies a folder, whole or not at all; what is there already stays.
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    if to.exists() {
+        return Ok(());
+    }
+    let unfinished = to.with_extension("unfinished");
+    match std::fs::remove_dir_all(&unfinished) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    copy_files(from, &unfinished)?;
+    std::fs::rename(unfinished, to)
+}
+
+/// The files of a folder, and those below it; links are left out.
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy_files(&entry.path(), &target)?;
+        } else if kind.is_file() {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn judged(name: &str, subject: Option<Subject>, command: &Command, finished: &Finished) -> CheckResult {

@@ -2,12 +2,14 @@
 //!
 //! An environment is `DATA_DIR/environments/<name>-<key>`, where the key covers the lock, the interpreter and its place.
 //! It is built in place, because virtual environments cannot be moved, under a lock file, and counts only once its marker
-//! has been written: what a crash left half-built is removed by the next call, and two processes at once build it once.
+//! has been written: what a crash left half-built is removed by the next call, and two processes at once build it once. What tools keep
+//! about an environment lies beside it, and is made in the same way.
 
 mod python;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -279,6 +281,38 @@ impl Installer {
     }
 }
 
+impl Environment {
+    /// A folder beside the environment that is filled once, by the first call; the others wait for it. `fill` says whether what it left is
+    /// whole: where it is not, there is none, and the next call tries again.
+    pub async fn beside<F, Fut, E>(&self, what: &str, cancel: &CancellationToken, fill: F) -> Result<Option<PathBuf>, E>
+    where
+        F: FnOnce(PathBuf) -> Fut,
+        Fut: Future<Output = Result<bool, E>>,
+        E: From<EnvironmentError>,
+    {
+        let name = format!("{}.{what}", self.dir.file_name().unwrap_or_default().to_string_lossy());
+        let dir = self.dir.with_file_name(&name);
+        if dir.join(MARKER).is_file() {
+            return Ok(Some(dir));
+        }
+        let io_failed = |source| EnvironmentError::Io { path: dir.clone(), source };
+        let _locked = lock_file(&self.dir.with_file_name(format!("{name}.lock")), &name, cancel).await?;
+        if dir.join(MARKER).is_file() {
+            return Ok(Some(dir));
+        }
+        match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_failed(error).into()),
+            _ => {}
+        }
+        fs::create_dir_all(&dir).map_err(io_failed)?;
+        if !fill(dir.clone()).await? {
+            return Ok(None);
+        }
+        fs::write(dir.join(MARKER), &self.version).map_err(io_failed)?;
+        Ok(Some(dir))
+    }
+}
+
 fn environment(dir: &Path, interpreter: &Interpreter, built: bool) -> Environment {
     let readable = [dir.to_owned()].into_iter().chain(interpreter.readable()).collect();
     Environment { dir: dir.to_owned(), python: dir.join("bin").join("python"), readable, version: interpreter.version.clone(), built }
@@ -337,5 +371,31 @@ mod tests {
         let given = [("PIP_INDEX_URL", "i"), ("https_proxy", "p"), ("SSL_CERT_FILE", "/c"), ("API_KEY", "secret"), ("PATH", "/bin")];
         let installer = Installer::new("/data").inherit(given.map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert_eq!(installer.env.into_keys().collect::<Vec<_>>(), ["PIP_INDEX_URL", "SSL_CERT_FILE", "https_proxy"]);
+    }
+
+    #[tokio::test]
+    async fn what_lies_beside_an_environment_is_filled_once_and_again_where_that_failed() {
+        let data = tempfile::TempDir::new().unwrap();
+        let dir = data.path().join("python-1");
+        let environment =
+            Environment { python: dir.join("bin/python"), dir, readable: Vec::new(), version: "3.11.7".to_owned(), built: false };
+        let cancel = CancellationToken::new();
+        let filled = std::sync::atomic::AtomicUsize::new(0);
+        let fill = |whole: bool| {
+            let filled = &filled;
+            move |folder: PathBuf| async move {
+                filled.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                fs::write(folder.join(if whole { "kept" } else { "half" }), "").unwrap();
+                sleep(Duration::from_millis(20)).await;
+                Ok::<_, EnvironmentError>(whole)
+            }
+        };
+        assert_eq!(environment.beside("types", &cancel, fill(false)).await.unwrap(), None);
+        let (first, second) =
+            tokio::join!(environment.beside("types", &cancel, fill(true)), environment.beside("types", &cancel, fill(true)));
+        let folder = data.path().join("python-1.types");
+        assert_eq!((first.unwrap(), second.unwrap()), (Some(folder.clone()), Some(folder.clone())));
+        assert_eq!(filled.into_inner(), 2, "the failed one, and one for both");
+        assert!(folder.join("kept").is_file() && !folder.join("half").exists(), "what was left of the first is gone");
     }
 }
