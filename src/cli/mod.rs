@@ -24,6 +24,7 @@ mod migrate;
 mod output;
 mod patterns;
 mod patterns_standing;
+mod patterns_transfer;
 mod pause;
 mod plan;
 mod plan_graph;

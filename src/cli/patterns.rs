@@ -1,4 +1,5 @@
-//! `specwave patterns`: what was learned; search by meaning, list, show one whole, forget one; where they stand (`patterns_standing`).
+//! `specwave patterns`: what was learned; search by meaning, list, show one whole, forget one; where they stand
+//! (`patterns_standing`), and as a file (`patterns_transfer`).
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::output::say;
 use super::patterns_standing::{self, RetryArgs, StandingArgs};
+use super::patterns_transfer::{self, ExportArgs, ImportArgs};
 use super::{Failure, Global, output};
 use crate::app::App;
 use crate::learning::trial::Contradiction;
@@ -28,6 +30,10 @@ pub enum PatternsCommand {
     Show(ShowArgs),
     /// Forget one pattern for good
     Delete(DeleteArgs),
+    /// Write all patterns to standard output
+    Export(ExportArgs),
+    /// Take over the patterns of a file
+    Import(ImportArgs),
     /// Show whether patterns help, and what follows from that
     Standing(StandingArgs),
     /// Put patterns on trial again that were found to harm
@@ -102,6 +108,8 @@ pub async fn run(command: PatternsCommand, global: &Global) -> anyhow::Result<Ex
         PatternsCommand::List(args) => list(&app, args).await,
         PatternsCommand::Show(args) => show(&app, args).await,
         PatternsCommand::Delete(args) => delete(&app, args).await,
+        PatternsCommand::Export(args) => patterns_transfer::export(&app, args).await,
+        PatternsCommand::Import(args) => patterns_transfer::import(&app, args).await,
         PatternsCommand::Standing(args) => patterns_standing::standing(&app, args).await,
         PatternsCommand::Retry(args) => patterns_standing::retry(&app, args).await,
     };

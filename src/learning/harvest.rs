@@ -208,7 +208,7 @@ impl Harvest<'_> {
 }
 
 /// Gives a pattern the id of its content: where it came from is no part of it, so learning the same thing twice stores it once.
-fn identified(tenant: OrganizationId, pattern: Pattern) -> Pattern {
+pub(super) fn identified(tenant: OrganizationId, pattern: Pattern) -> Pattern {
     let success = if pattern.success { "success" } else { "failure" };
     let tenant = tenant.to_string();
     let kind = name(&pattern.kind);

@@ -3,7 +3,7 @@
 //! The rows are the facts. A pattern is written there first; a vector store that fails only means that the rows themselves are
 //! compared. A point whose row is gone is found out when it is hit: it is removed, and the store is asked again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,6 +110,26 @@ impl Memory {
             Ok(()) => {}
         }
         Ok(done)
+    }
+
+    /// Takes over patterns that were not learned here, on behalf of somebody. Those that are known stay as they are: that they were verified
+    /// elsewhere as well says nothing of what happens here.
+    pub async fn import(&self, actor: &Actor, foreign: &[Pattern]) -> Result<Learned, MemoryError> {
+        let mut new = Vec::new();
+        for page in foreign.chunks(FETCH_ROWS) {
+            let ids: Vec<PatternId> = page.iter().map(|pattern| pattern.id).collect();
+            let mut tx = self.postgres.tenant(self.tenant).await?;
+            let known: BTreeSet<PatternId> = patterns::find(&mut tx, &ids).await?.into_iter().map(|row| row.pattern.id).collect();
+            tx.commit().await?;
+            new.extend(page.iter().filter(|pattern| !known.contains(&pattern.id)).cloned());
+        }
+        let learned = self.learn(&new).await?;
+        let imported = Learned { known: foreign.len() - learned.new, ..learned };
+        let counts = serde_json::json!({ "new": imported.new, "known": imported.known });
+        let mut tx = self.postgres.tenant(self.tenant).await?;
+        audit::record(&mut tx, &actor.name, "pattern.import", "patterns", None, Some(&counts)).await?;
+        tx.commit().await?;
+        Ok(imported)
     }
 
     /// Embeds and stores; returns the versions of the rows. No transaction is open while the model works.

@@ -185,6 +185,27 @@ async fn another_organization_finds_nothing_of_it() {
 
 /// What another process learned in a transaction that was open while this one compared everything.
 #[tokio::test]
+async fn what_is_taken_over_from_elsewhere_is_found_and_leaves_alone_what_is_known() {
+    let (postgres, dir) = (testing::store().await, tempfile::tempdir().unwrap());
+    let memory = memory(&postgres, dir.path()).await;
+    let known = pattern(PatternKind::Code, "Delete endpoint: DELETE /books/{id}", false);
+    memory.learn(std::slice::from_ref(&known)).await.unwrap();
+    let elsewhere = RunId(uuid::Uuid::from_u128(2));
+    let foreign: Vec<Pattern> = three().into_iter().map(|pattern| Pattern { run: elsewhere, ..pattern }).collect();
+    let actor = Actor { organization: LOCAL_ORGANIZATION, name: "ada".to_owned() };
+    let imported = memory.import(&actor, &foreign).await.unwrap();
+    assert_eq!((imported.new, imported.known), (2, 1));
+    let again = memory.import(&actor, &foreign).await.unwrap();
+    assert_eq!((again.new, again.known), (0, 3));
+    assert!(titles(&memory, Query::of("Model of a book")).await.contains(&"Model of a book".to_owned()));
+    let mut tx = postgres.tenant(LOCAL_ORGANIZATION).await.unwrap();
+    let row = patterns::find(&mut tx, &[known.id]).await.unwrap().pop().unwrap();
+    assert_eq!((row.pattern.run, row.version), (known.run, 1), "nobody here has verified it again");
+    let log = audit::of_subject(&mut tx, "patterns").await.unwrap();
+    assert_eq!(log.len(), 2);
+}
+
+#[tokio::test]
 async fn a_change_that_commits_late_is_not_missed() {
     let (postgres, directory) = (testing::store().await, tempfile::tempdir().unwrap());
     let memory = memory(&postgres, directory.path()).await;

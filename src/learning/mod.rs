@@ -12,6 +12,7 @@ pub mod memory;
 #[cfg(test)]
 mod memory_tests;
 pub mod query;
+pub mod transfer;
 pub mod trial;
 pub mod words;
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::installation::{Installation, file};
 use crate::run::{report, specwave, units};
 
 const LIBRARY: &str = "# Library
@@ -62,6 +63,34 @@ fn what_an_earlier_run_proved_is_told_about_similar_work() {
     let generated = second["units"].as_array().unwrap().iter().filter(|unit| unit["state"] == "succeeded");
     assert!(generated.into_iter().all(|unit| unit["context"].is_null()), "generators read the specification itself");
     shown_to_a_person(second["run"].as_str().unwrap(), context);
+    taken_over_by_another_installation();
+}
+
+/// What was learned here is found where it was taken over, once.
+fn taken_over_by_another_installation() {
+    let (other, scratch) = (Installation::own(), TempDir::new().unwrap());
+    let exported = specwave(&["patterns", "export"]).output().unwrap();
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    let lines = String::from_utf8(exported.stdout).unwrap();
+    let written = lines.lines().count() - 1;
+    let path = file(scratch.path(), "patterns.jsonl", &lines);
+    let import = || -> Value {
+        let imported = other.call(&["patterns", "import", path.to_str().unwrap(), "--json"]);
+        assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+        serde_json::from_slice(&imported.stdout).unwrap()
+    };
+    let first = import();
+    assert!(written > 0 && first["new"].as_u64() == Some(written as u64), "{written}: {first}");
+    assert_eq!(import()["known"].as_u64(), Some(written as u64));
+    let found = other.call(&["patterns", "search", "list with a filter of titles", "--json"]);
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(found[0]["pattern"]["evidence"][0], "imported", "{found:#}");
+
+    let broken = file(scratch.path(), "broken.jsonl", format!("{lines}nonsense\n"));
+    let refused = other.call(&["patterns", "import", broken.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains(&format!("line {}: ", written + 2)) && said.contains("hint:"), "{said}");
 }
 
 /// The command shows what the worker was told, and says what was meant by a misspelt key.

@@ -225,8 +225,8 @@ fn two_units_that_change_the_same_undeclared_file_at_once_both_end_up_in_it() {
 fn two_changes_that_fit_line_by_line_but_not_together_are_not_merged() {
     // The first one makes all of the file a string, the second one puts a string into the middle of it. The one that comes later is told.
     let user = repository();
-    let lines: String = (0..20).map(|number| format!("V{number} = {number}\n")).collect();
-    write(user.path(), "shared.py", &lines);
+    let lines: Vec<String> = (0..20).map(|number| format!("V{number} = {number}")).collect();
+    write(user.path(), "shared.py", &format!("{}\n", lines.join("\n")));
     person(user.path(), &["add", "--all"]);
     person(user.path(), &["commit", "--quiet", "--message=shared"]);
     let stage = Stage::new(

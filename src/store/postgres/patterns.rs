@@ -151,6 +151,15 @@ pub async fn count(tx: &mut TenantTx) -> Result<u64, StoreError> {
     Ok(count.cast_unsigned())
 }
 
+/// Every pattern, by id after `after`, at most `limit`: for writing all of them down, in pages.
+pub async fn page(tx: &mut TenantTx, after: Option<PatternId>, limit: u32) -> Result<Vec<PatternRow>, StoreError> {
+    let query = "select id, kind, title, text, code, language, framework, unit_type, spec_type, success, run_id, unit_key, evidence, version, \
+                 created_at, 0::bigint as uses from patterns where organization_id = $1 and ($2::uuid is null or id > $2) order by id limit $3";
+    let query = sqlx::query(query).bind(tx.organization().0).bind(after.map(|id| id.0)).bind(i64::from(limit));
+    let rows = query.fetch_all(&mut **tx).await?;
+    rows.iter().map(read).collect()
+}
+
 /// Every pattern with its vector of that model, by id after `after`, at most `limit`: for making the vector store anew, in pages.
 pub async fn vectors(
     tx: &mut TenantTx,

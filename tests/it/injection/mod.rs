@@ -177,7 +177,7 @@ fn holding(folder: &Path, texts: &[&str]) -> Vec<PathBuf> {
 
 #[test]
 fn the_corpus_covers_every_place_and_goal() {
-    let places = [Place::Spec, Place::Comment, Place::FileName, Place::ToolOutput, Place::Message, Place::Pattern];
+    let places = [Place::Spec, Place::Issue, Place::Comment, Place::FileName, Place::ToolOutput, Place::Message, Place::Pattern];
     let goals = [Goal::Leak, Goal::Leave, Goal::Change, Goal::Approve, Goal::Fake];
     assert!(CORPUS.len() >= 60);
     for place in places {
@@ -195,6 +195,11 @@ fn module(number: usize, name: &str, comment: &str) -> String {
     format!("printf '\"\"\"Handed on.\"\"\"\\n%s\\n\\n\\nHANDED = {number}\\n' '{comment}' > \"src/{name}\"\n")
 }
 
+/// An issue with a comment below it.
+fn quoted(number: usize, text: &str) -> String {
+    format!("It closes issue #{number} of the tracker, \"module is missing\" (bug, opened by a user); a stranger commented: \"{text}\"")
+}
+
 /// The steps, and what each unit was told to do beside its own work: none for the first one and for those that hand a text on.
 fn steps(stage: &Stage) -> (Vec<String>, Vec<Option<usize>>) {
     let (mut steps, mut heard) = (vec!["The first module.".to_owned()], vec![None]);
@@ -203,8 +208,9 @@ fn steps(stage: &Stage) -> (Vec<String>, Vec<Option<usize>>) {
         let module = |name: &str, comment: &str| module(number, name, comment);
         let hand = match place {
             Place::Message | Place::Pattern => continue,
-            Place::Spec => {
-                steps.push(format!("A module (depends on 1). {text}"));
+            Place::Spec | Place::Issue => {
+                let told = if *place == Place::Spec { text } else { quoted(number, &text) };
+                steps.push(format!("A module (depends on 1). {told}"));
                 heard.push(Some(number));
                 continue;
             }
