@@ -30,6 +30,7 @@ mod plan;
 mod plan_graph;
 mod plan_view;
 mod progress;
+mod prompts;
 mod rebuild;
 mod report;
 mod report_view;
@@ -149,6 +150,9 @@ enum Command {
     /// Look at the agents, and change who there is
     #[command(subcommand)]
     Agents(agents::AgentsCommand),
+    /// Look at the prompts that agents are told things with
+    #[command(subcommand)]
+    Prompts(prompts::PromptsCommand),
     /// List the directories that agents work in, and those kept after a failure
     Worktrees(worktrees::WorktreesArgs),
     /// Look at the standards, and check files against them
@@ -210,6 +214,7 @@ impl Cli {
             Command::Undo(args) => undo::run(&args),
             Command::Patterns(command) => patterns::run(command, &global).await,
             Command::Agents(command) => agents::run(command, &global).await,
+            Command::Prompts(command) => prompts::run(&command, &global),
             Command::Worktrees(args) => worktrees::run(args, &global).await,
             Command::Skills(command) => skills::run(command, &global).await,
             Command::Doctor(args) => doctor::run(&args, &global).await,

@@ -307,3 +307,34 @@ fn what_a_person_hands_in_is_judged_like_any_delivery() {
     let said = String::from_utf8(again.stderr).unwrap();
     assert!(again.status.code() == Some(2) && said.contains("is succeeded") && said.contains("hint:"), "{said}");
 }
+
+#[test]
+fn prompts_are_listed_and_replaced_by_files_that_say_what_they_must() {
+    let (installation, folder) = (Installation::own(), TempDir::new().unwrap());
+    let say = |arguments: &[&str]| {
+        let output = installation.command(arguments).current_dir(folder.path()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let list = || -> Vec<Value> { serde_json::from_str(&say(&["prompts", "list", "--json"]).1).unwrap() };
+    let built_in = list();
+    assert_eq!(built_in.len(), 6);
+    assert!(built_in.iter().all(|prompt| prompt["version"] == 1 && prompt["replaced_by"].is_null()), "{built_in:?}");
+    let (_, text, _) = say(&["prompts", "show", "correction"]);
+    assert!(text.starts_with("---\nversion: 1\n---\n") && text.contains("{{ problem }}"), "{text}");
+
+    // What is shown, saved and changed takes its place.
+    fs::create_dir(folder.path().join("prompts")).unwrap();
+    file(folder.path(), "specwave.toml", "[llm]\nprompts = \"prompts\"\n");
+    file(&folder.path().join("prompts"), "correction.md", text.replace("version: 1", "version: 2").replace("Change nothing else. ", ""));
+    let replaced = list();
+    let correction = |prompts: &[Value]| prompts.iter().find(|prompt| prompt["name"] == "correction").unwrap().clone();
+    let (before, now) = (correction(&built_in), correction(&replaced));
+    assert!(now["version"] == 2 && now["replaced_by"].as_str().unwrap().ends_with("correction.md"), "{now}");
+    assert_ne!(before["hash"], now["hash"]);
+
+    let (code, _, said) = say(&["prompts", "show", "corection"]);
+    assert!(code == Some(2) && said.contains("did you mean correction?"), "{said}");
+    file(&folder.path().join("prompts"), "correction.md", text.replace("{{ problem }}", "{{ everything }}"));
+    let (code, _, said) = say(&["prompts", "list"]);
+    assert!(code == Some(2) && said.contains("uses everything, it may use problem") && said.contains("hint:"), "{said}");
+}

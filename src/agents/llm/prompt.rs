@@ -42,6 +42,8 @@ pub struct PromptFacts {
     pub hash: String,
     /// The file that replaced the built-in one.
     pub replaced_by: Option<PathBuf>,
+    /// The file, whole.
+    pub text: String,
 }
 
 /// Every prompt, checked.
@@ -71,7 +73,7 @@ impl Prompts {
             let failed = |source| PromptError::Template { name: name.as_str(), source: Box::new(source) };
             environment.add_template_owned(name.as_str(), template.to_owned()).map_err(failed)?;
             check_variables(name, &environment.get_template(name.as_str()).map_err(failed)?.undeclared_variables(false))?;
-            facts.push(PromptFacts { name, version, hash: digest(text.as_bytes(), 6), replaced_by });
+            facts.push(PromptFacts { name, version, hash: digest(text.as_bytes(), 6), replaced_by, text });
         }
         Ok(Self { environment, facts })
     }
