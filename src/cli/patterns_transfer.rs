@@ -1,11 +1,8 @@
 //! `specwave patterns export` and `import`: what was learned as a file.
 
-use std::fs::File;
-use std::io::{self, Read};
-
 use serde_json::json;
 
-use super::{Failure, output};
+use super::{Failure, output, plan};
 use crate::app::App;
 use crate::learning::transfer;
 use crate::pipeline::validate::counted;
@@ -13,6 +10,8 @@ use crate::store::postgres::patterns;
 
 /// Patterns that are read from the database together.
 const PAGE: u32 = 500;
+/// What to give to an import.
+const FILE_HINT: &str = "give a file that `specwave patterns export` has written, or `-` for standard input";
 
 /// Write all patterns to standard output, one JSON object a line.
 #[derive(Debug, clap::Args)]
@@ -43,7 +42,8 @@ pub(super) async fn export(app: &App, _: &ExportArgs) -> anyhow::Result<()> {
 }
 
 pub(super) async fn import(app: &App, args: &ImportArgs) -> anyhow::Result<()> {
-    let read = transfer::read(app.actor.organization, &content(&args.file)?)
+    let content = plan::read_up_to(transfer::FILE_BYTES_MAX, &args.file, FILE_HINT)?;
+    let read = transfer::read(app.actor.organization, &content)
         .map_err(|error| Failure::usage(format!("{} cannot be imported: {error}", args.file)).hint(error.hint()))?;
     let imported = app.memory().import(&app.actor, &read).await?;
     if args.json {
@@ -51,17 +51,4 @@ pub(super) async fn import(app: &App, args: &ImportArgs) -> anyhow::Result<()> {
     }
     anstream::eprintln!("imported {}; {} known already", counted(imported.new, "pattern"), imported.known);
     Ok(())
-}
-
-/// The file, up to the greatest size that is accepted and one byte more.
-fn content(path: &str) -> Result<Vec<u8>, Failure> {
-    let limit = transfer::FILE_BYTES_MAX as u64 + 1;
-    let mut bytes = Vec::new();
-    let read = match path {
-        "-" => io::stdin().lock().take(limit).read_to_end(&mut bytes),
-        path => File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)),
-    };
-    let refused = |error: io::Error| Failure::usage(format!("cannot read {path}: {error}"));
-    read.map_err(|error| refused(error).hint("give a file that `specwave patterns export` has written, or `-` for standard input"))?;
-    Ok(bytes)
 }

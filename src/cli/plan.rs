@@ -83,18 +83,20 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads a file or, for `-`, standard input, up to the greatest size that is accepted and one byte more.
+/// Reads a specification or, for `-`, standard input, up to the greatest size that is accepted and one byte more.
 pub(super) fn read_input(spec: &str) -> Result<Vec<u8>, Failure> {
-    let refused = |error: io::Error| {
-        Failure::usage(format!("cannot read {spec}: {error}")).hint("give the path of a specification, or `-` for standard input")
-    };
+    read_up_to(limits::INPUT_BYTES_MAX, spec, "give the path of a specification, or `-` for standard input")
+}
+
+/// Reads a file or, for `-`, standard input, up to so many bytes and one more.
+pub(super) fn read_up_to(bytes_max: usize, path: &str, hint: &str) -> Result<Vec<u8>, Failure> {
+    let limit = bytes_max as u64 + 1;
     let mut bytes = Vec::new();
-    let limit = limits::INPUT_BYTES_MAX as u64 + 1;
-    if spec == "-" {
-        io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(refused)?;
-    } else {
-        File::open(spec).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(refused)?;
-    }
+    let read = match path {
+        "-" => io::stdin().lock().take(limit).read_to_end(&mut bytes),
+        path => File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)),
+    };
+    read.map_err(|error| Failure::usage(format!("cannot read {path}: {error}")).hint(hint))?;
     Ok(bytes)
 }
 

@@ -183,7 +183,6 @@ async fn another_organization_finds_nothing_of_it() {
     assert_eq!(titles(&other, Query::of("endpoint")).await.len(), 0);
 }
 
-/// What another process learned in a transaction that was open while this one compared everything.
 #[tokio::test]
 async fn what_is_taken_over_from_elsewhere_is_found_and_leaves_alone_what_is_known() {
     let (postgres, dir) = (testing::store().await, tempfile::tempdir().unwrap());
@@ -205,6 +204,7 @@ async fn what_is_taken_over_from_elsewhere_is_found_and_leaves_alone_what_is_kno
     assert_eq!(log.len(), 2);
 }
 
+/// What another process learned in a transaction that was open while this one compared everything.
 #[tokio::test]
 async fn a_change_that_commits_late_is_not_missed() {
     let (postgres, directory) = (testing::store().await, tempfile::tempdir().unwrap());

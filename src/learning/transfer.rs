@@ -74,7 +74,7 @@ pub fn head() -> String {
     line(&Head { format: FORMAT.to_owned(), version: VERSION })
 }
 
-/// One pattern.
+/// One line of it: a pattern.
 pub fn line(pattern: &impl Serialize) -> String {
     serde_json::to_string(pattern).expect("names and texts can be written as JSON")
 }

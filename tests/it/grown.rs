@@ -86,6 +86,18 @@ fn landed(repository: &Path, range: &str) -> Vec<String> {
     person(repository, &["log", "--reverse", format, range]).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
+/// Lets the scripts of both units go on once each has a tree. In the end both have succeeded.
+fn side_by_side(stage: &Stage, mut running: Running) -> Ended {
+    let begun = running.until("a run has begun", |event| event["event"] == "run_started");
+    let trees = stage.installation.data_dir().join("worktrees").join(begun["run"].as_str().unwrap());
+    until("both have a tree", || fs::read_dir(&trees).is_ok_and(|units| units.count() >= 2));
+    write(stage.folder.path(), "go", "");
+    let ended = running.end();
+    let states: Vec<String> = units(&ended).into_values().map(|(state, _)| state).collect();
+    assert_eq!(states, vec!["succeeded"; states.len()], "{}", ended.said);
+    ended
+}
+
 #[test]
 fn a_run_grows_in_the_users_repository_and_leaves_all_of_it_as_it_was() {
     let user = repository();
@@ -194,15 +206,9 @@ fn two_units_that_change_the_same_undeclared_file_at_once_both_end_up_in_it() {
          done_with Done\n",
         "",
     );
-    let mut running = Running::start(stage.command(TWO, &fresh_name("shared"), &["--allow-undeclared"]));
-    let begun = running.until("a run has begun", |event| event["event"] == "run_started");
-    let trees = stage.installation.data_dir().join("worktrees").join(begun["run"].as_str().unwrap());
-    until("both have a tree", || fs::read_dir(&trees).is_ok_and(|units| units.count() >= 2));
-    write(stage.folder.path(), "go", "");
-    let ended = running.end();
+    let running = Running::start(stage.command(TWO, &fresh_name("shared"), &["--allow-undeclared"]));
+    let ended = side_by_side(&stage, running);
     let report = ended.expect(3, "partial");
-    let states: Vec<String> = units(&ended).into_values().map(|(state, _)| state).collect();
-    assert_eq!(states, vec!["succeeded"; states.len()], "{}", ended.said);
     let run = report["run"].as_str().unwrap();
     let merged = person(&stage.repository(run), &["show", &format!("{}:CHANGES.md", report["branch"]["branch"].as_str().unwrap())]);
     let mut lines: Vec<&str> = merged.lines().collect();
@@ -243,15 +249,9 @@ fn two_changes_that_fit_line_by_line_but_not_together_are_not_merged() {
         "",
     );
     let repo = ["--repo", user.path().to_str().unwrap(), "--allow-undeclared"];
-    let mut running = Running::start(stage.command_with(TWO, &fresh_name("together"), &repo));
-    let begun = running.until("a run has begun", |event| event["event"] == "run_started");
-    let trees = stage.installation.data_dir().join("worktrees").join(begun["run"].as_str().unwrap());
-    until("both have a tree", || fs::read_dir(&trees).is_ok_and(|units| units.count() >= 2));
-    write(stage.folder.path(), "go", "");
-    let ended = running.end();
+    let running = Running::start(stage.command_with(TWO, &fresh_name("together"), &repo));
+    let ended = side_by_side(&stage, running);
     let report = ended.expect(3, "partial");
-    let states: Vec<String> = units(&ended).into_values().map(|(state, _)| state).collect();
-    assert_eq!(states, vec!["succeeded"; states.len()], "{}", ended.said);
     let branch = branch(report, user.path());
     let merged = person(user.path(), &["show", &format!("{branch}:shared.py")]);
     let (whole, inner) = (merged.starts_with("\"\"\"All of it."), merged.contains("\"\"\"ten\"\"\""));

@@ -110,21 +110,12 @@ impl Installer {
         let interpreter = python::discover(&self.python, self.version_min).await?;
         let dir = self.data_dir.join("environments").join(format!("{name}-{}", key(lock, &interpreter)));
         let io_failed = |source| EnvironmentError::Io { path: dir.clone(), source };
-        if dir.join(MARKER).is_file() {
-            return Ok(environment(&dir, &interpreter, false));
-        }
         fs::create_dir_all(self.data_dir.join("environments")).map_err(io_failed)?;
-        let _locked = lock_file(&dir.with_extension("lock"), name, cancel).await?;
-        if dir.join(MARKER).is_file() {
-            return Ok(environment(&dir, &interpreter, false));
-        }
+        let Some(_locked) = unless_complete(&dir, name, cancel).await? else { return Ok(environment(&dir, &interpreter, false)) };
         if self.offline {
             return Err(EnvironmentError::Offline { name: name.to_owned() });
         }
-        match fs::remove_dir_all(&dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_failed(error)),
-            _ => {}
-        }
+        empty(&dir)?;
         self.build(name, lock, &dir, &interpreter, cancel).await?;
         fs::write(dir.join(MARKER), &interpreter.version).map_err(io_failed)?;
         Ok(environment(&dir, &interpreter, true))
@@ -139,7 +130,6 @@ impl Installer {
         cancel: &CancellationToken,
     ) -> Result<(), EnvironmentError> {
         let io_failed = |source| EnvironmentError::Io { path: dir.to_owned(), source };
-        fs::create_dir_all(dir).map_err(io_failed)?;
         let python = interpreter.executable.to_string_lossy().into_owned();
         let target = dir.to_string_lossy().into_owned();
         let create = self.command([python.as_str(), "-I", "-m", "venv", target.as_str()], dir, interpreter);
@@ -195,23 +185,12 @@ impl Environment {
     {
         let name = format!("{}.{what}", self.dir.file_name().unwrap_or_default().to_string_lossy());
         let dir = self.dir.with_file_name(&name);
-        if dir.join(MARKER).is_file() {
-            return Ok(Some(dir));
-        }
-        let io_failed = |source| EnvironmentError::Io { path: dir.clone(), source };
-        let _locked = lock_file(&self.dir.with_file_name(format!("{name}.lock")), &name, cancel).await?;
-        if dir.join(MARKER).is_file() {
-            return Ok(Some(dir));
-        }
-        match fs::remove_dir_all(&dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_failed(error).into()),
-            _ => {}
-        }
-        fs::create_dir_all(&dir).map_err(io_failed)?;
+        let Some(_locked) = unless_complete(&dir, &name, cancel).await? else { return Ok(Some(dir)) };
+        empty(&dir)?;
         if !fill(dir.clone()).await? {
             return Ok(None);
         }
-        fs::write(dir.join(MARKER), &self.version).map_err(io_failed)?;
+        fs::write(dir.join(MARKER), &self.version).map_err(|source| EnvironmentError::Io { path: dir.clone(), source })?;
         Ok(Some(dir))
     }
 }
@@ -224,6 +203,28 @@ fn environment(dir: &Path, interpreter: &Interpreter, built: bool) -> Environmen
 fn key(lock: &str, interpreter: &Interpreter) -> String {
     let text = format!("{lock}\0{}\0{}\0{}", interpreter.version, interpreter.platform, interpreter.executable.display());
     sha256(text.as_bytes())[..16].to_owned()
+}
+
+/// The right to fill a folder, which ends with the returned file; none where it is complete, also when another call filled it meanwhile.
+async fn unless_complete(dir: &Path, name: &str, cancel: &CancellationToken) -> Result<Option<fs::File>, EnvironmentError> {
+    let complete = || dir.join(MARKER).is_file();
+    if complete() {
+        return Ok(None);
+    }
+    let mut lock = dir.as_os_str().to_owned();
+    lock.push(".lock");
+    let locked = lock_file(Path::new(&lock), name, cancel).await?;
+    Ok((!complete()).then_some(locked))
+}
+
+/// Makes the folder, without what a crash has left in it.
+fn empty(dir: &Path) -> Result<(), EnvironmentError> {
+    let failed = |source| EnvironmentError::Io { path: dir.to_owned(), source };
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    fs::create_dir_all(dir).map_err(failed)
 }
 
 /// An exclusive lock that ends with the returned file or with this process.
