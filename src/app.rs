@@ -14,7 +14,7 @@ use crate::generate::TargetPack;
 use crate::learning::{Follower, Memory};
 use crate::model::Actor;
 use crate::pipeline::run::{RunOptions, Submission};
-use crate::pipeline::{Events, Run};
+use crate::pipeline::{Commands, Events, Run};
 use crate::runner::queue::Prepare;
 use crate::store::breaker::Thresholds;
 use crate::store::cache::{Cache, CacheError};
@@ -124,6 +124,7 @@ impl App {
         let pack = Arc::new(TargetPack::load(&submission.target)?);
         let generator: Arc<dyn Agent> = Arc::new(GeneratorAgent::new(Arc::clone(&pack)));
         let roster = Arc::new(self.roster(submission.options.agent.as_deref()).await?);
+        let worker = engine.worker();
         Ok(Run {
             id: guard.run,
             organization: guard.organization,
@@ -141,6 +142,7 @@ impl App {
             generator: Some(generator),
             roster,
             events,
+            commands: Commands::of(&self.postgres, &guard, worker),
             stop,
             told: Arc::default(),
             begun: Arc::default(),

@@ -42,6 +42,7 @@ pub use transcript::{Entry, Transcript};
 pub use usage::Usage;
 
 use crate::engine::ErrorClass;
+use crate::exec::Recorder;
 use crate::generate::{GeneratedFile, Prior};
 use crate::model::{AgentKind, SpecDocument, Task};
 
@@ -61,6 +62,8 @@ pub struct Work {
     pub meter: Arc<dyn Meter>,
     /// Who hears what it tells while it works.
     pub listener: Arc<dyn Listener>,
+    /// Where the commands are written down that it has run.
+    pub recorder: Recorder,
 }
 
 /// What an agent that reads is told. Generators read the specification itself and get an empty one.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::listener::Nobody;
 use super::{Agent, AgentError, Bound, Briefing, Delivered, Meter, Metered, Refused, Reservation, Spent, Work};
-use crate::exec::Tree;
+use crate::exec::{Recorder, Tree};
 use crate::generate::{GeneratedFile, Prior};
 use crate::ingest;
 use crate::model::plan::{Effort, EffortUnit};
@@ -101,6 +101,7 @@ fn work() -> Work {
         worktree: None,
         meter: Arc::new(Allowance::of(TOKENS_MAX)),
         listener: Arc::new(Nobody),
+        recorder: Recorder::nowhere(),
     }
 }
 

@@ -7,16 +7,22 @@ use time::format_description::well_known::Rfc3339;
 
 use super::follow::Follow;
 use super::output::say;
-use super::{Failure, Global, output, select};
+use super::{Failure, Global, commands_view, output, select};
 use crate::app;
 use crate::engine::{Engine, EngineOptions};
-use crate::model::{Actor, CheckResult};
+use crate::model::{Actor, CheckResult, OrganizationId};
+use crate::pipeline::executed::Executed;
 use crate::pipeline::report;
-use crate::store::postgres::assignments;
 use crate::store::postgres::attempts::{self, AttemptRow};
+use crate::store::postgres::commands::{self, Wanted};
+use crate::store::postgres::{Postgres, assignments};
+
+/// Commands that are read at once.
+const COMMANDS_AT_ONCE: i64 = 1_000;
 
 /// Show attempts, checks and what they printed.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct LogsArgs {
     /// The run: its id, the end of one, or the specification's name [default: the newest]
     run: Option<String>,
@@ -25,8 +31,11 @@ pub struct LogsArgs {
     /// Show what was said to agents and by them, too
     #[arg(long)]
     transcripts: bool,
-    /// Print what happens, from the beginning and until the run has ended: a line for each event, what agents tell at work included
+    /// Show every command that was executed instead: where, within which limits, how it was confined, how it ended
     #[arg(long, conflicts_with = "transcripts")]
+    commands: bool,
+    /// Print what happens, from the beginning and until the run has ended: a line for each event, what agents tell at work included
+    #[arg(long, conflicts_with_all = ["transcripts", "commands"])]
     follow: bool,
     /// Print JSON
     #[arg(long)]
@@ -47,6 +56,11 @@ pub async fn run(args: LogsArgs, global: &Global) -> anyhow::Result<ExitCode> {
         .await;
         postgres.close().await.map_err(|error| Failure::database(&error))?;
         return followed;
+    }
+    if args.commands {
+        let listed = executed(&postgres, organization, &args).await;
+        postgres.close().await.map_err(|error| Failure::database(&error))?;
+        return listed;
     }
     let read = async {
         let row = select::run(&postgres, organization, args.run.as_deref()).await?;
@@ -90,6 +104,31 @@ pub async fn run(args: LogsArgs, global: &Global) -> anyhow::Result<ExitCode> {
         if attempts.is_empty() && checks.is_empty() {
             anstream::eprintln!("nothing was tried in this run yet");
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the commands of the run, part after part.
+async fn executed(postgres: &Postgres, organization: OrganizationId, args: &LogsArgs) -> anyhow::Result<ExitCode> {
+    let run = select::run(postgres, organization, args.run.as_deref()).await?.id;
+    let (mut after, mut all) = (None, Vec::new());
+    loop {
+        let mut tx = postgres.tenant(organization).await?;
+        let rows = commands::list(&mut tx, run, Wanted { part: args.unit.as_deref(), after, limit: COMMANDS_AT_ONCE }).await?;
+        tx.commit().await?;
+        let Some(last) = rows.last() else { break };
+        after = Some(last.id);
+        let rows = rows.into_iter().map(Executed::from);
+        if args.json {
+            all.extend(rows);
+        } else {
+            rows.for_each(|row| commands_view::print(&row));
+        }
+    }
+    match (args.json, after) {
+        (true, _) => output::print_json(&json!({ "commands": all }))?,
+        (false, None) => anstream::eprintln!("no command was executed for {}", args.unit.as_deref().unwrap_or("this run")),
+        (false, Some(_)) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ mod agents_view;
 mod ask;
 mod cancel;
 mod change;
+mod commands_view;
 mod completions;
 mod config;
 mod context;

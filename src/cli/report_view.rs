@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::output::{duration, print_table, say};
 use super::{agents_view, ask};
-use crate::model::report::{PhaseReport, RunReport, UnitReport};
+use crate::model::report::{CommandsReport, PhaseReport, RunReport, UnitReport};
 use crate::model::{RunState, Severity, UnitState, Verdict};
 use crate::pipeline::compliance::{Compliance, Judgement, Standing};
 use crate::pipeline::validate::counted;
@@ -50,6 +50,7 @@ pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
         print_compliance(compliance);
     }
     print_findings(report);
+    print_commands(report);
     for line in &report.degraded {
         say!("{CARE}degraded{CARE:#}: {line}");
     }
@@ -65,6 +66,19 @@ pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
     if let Some(hash) = &report.tree_hash {
         say!("  {QUIET}tree {hash}{QUIET:#}");
     }
+}
+
+/// Prints how many commands were executed, and what became of those that did not simply end.
+fn print_commands(report: &RunReport) {
+    let CommandsReport { all, not_run, unfinished, denied } = report.commands;
+    if all == 0 {
+        return;
+    }
+    let parts = [(not_run, "did not run"), (unfinished, "did not end"), (denied, "were denied something")];
+    let parts: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let parts = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
+    section("Commands");
+    say!("  {all} executed{parts}; `specwave logs {} --commands` lists them", report.run);
 }
 
 /// Prints what a person wants to know when a run ends: compliance, what waits, where the files are.

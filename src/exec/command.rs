@@ -65,12 +65,17 @@ impl Command {
 
     /// The command line on one line, for people.
     pub fn line(&self) -> String {
-        let quoted = self.argv.iter().map(|word| {
-            let plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "-_./:=@%+,".contains(c));
-            if plain { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-        });
-        quoted.collect::<Vec<_>>().join(" ")
+        line(&self.argv)
     }
+}
+
+/// Words as one line of a shell, for people.
+pub fn line(argv: &[String]) -> String {
+    let quoted = argv.iter().map(|word| {
+        let plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "-_./:=@%+,".contains(c));
+        if plain { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }
 
 /// What a command may reach over the network. Where only Landlock is offered, datagrams are not covered; see `sandbox`.

@@ -14,6 +14,7 @@ pub mod environment;
 mod launch;
 pub mod output;
 pub mod processes;
+pub mod record;
 pub mod repository;
 pub mod sandbox;
 pub mod service;
@@ -28,6 +29,7 @@ pub use capture::Captured;
 pub use command::{Command, Confinement, ExecError, Exit, Finished, Limit, Limits, Network};
 pub use egress::Egress;
 pub use output::Output;
+pub use record::{Record, Recorder};
 pub use sandbox::{Level, Tier};
 pub use service::{Printed, Service};
 pub use tree::{Tree, TreeFile};
@@ -52,15 +54,15 @@ pub fn hidden(argument: &std::ffi::OsStr) -> Option<i32> {
 /// Runs a command to its end: its own exit, a limit, or `cancel`; afterwards none of its processes is left.
 ///
 /// Only a command that could not be run at all is an error; a non-zero exit is a [`Finished`].
-pub async fn run(command: &Command, cancel: &CancellationToken) -> Result<Finished, ExecError> {
-    service::start(command, None).await?.wait(cancel).await
+pub async fn run(command: &Command, recorder: &Recorder, cancel: &CancellationToken) -> Result<Finished, ExecError> {
+    service::start(command, recorder, None).await?.wait(cancel).await
 }
 
 /// Starts a long-running command, for example a server.
 ///
 /// [`Service::stop`] ends the whole process group, and so does dropping it.
-pub async fn start(command: &Command) -> Result<Service, ExecError> {
-    service::start(command, None).await
+pub async fn start(command: &Command, recorder: &Recorder) -> Result<Service, ExecError> {
+    service::start(command, recorder, None).await
 }
 
 /// So many pieces of output may wait for whoever listens, each of at most 16 KiB; then the command waits.
@@ -69,7 +71,7 @@ const PIECES_WAITING_MAX: usize = 64;
 /// Starts a command whose output is to be followed while it runs.
 ///
 /// The listener must take what is printed until there is nothing more, also while it waits for the command's end.
-pub async fn follow(command: &Command) -> Result<(Service, mpsc::Receiver<Printed>), ExecError> {
+pub async fn follow(command: &Command, recorder: &Recorder) -> Result<(Service, mpsc::Receiver<Printed>), ExecError> {
     let (sender, receiver) = mpsc::channel(PIECES_WAITING_MAX);
-    Ok((service::start(command, Some(sender)).await?, receiver))
+    Ok((service::start(command, recorder, Some(sender)).await?, receiver))
 }

@@ -18,8 +18,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::capture::Capture;
+use super::record::Recording;
 use super::supervise::{Demand, Order, Report, SUBCOMMAND};
-use super::{Captured, Command, ExecError, Exit, Finished, Level, Tier, sandbox};
+use super::{Captured, Command, ExecError, Exit, Finished, Level, Recorder, Tier, sandbox};
 
 /// How long a supervisor may take to start its command.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -47,6 +48,8 @@ pub struct Service {
     stdout: Arc<Mutex<Capture>>,
     stderr: Arc<Mutex<Capture>>,
     readers: JoinSet<()>,
+    /// What is written down of it; dropped with it, unless its end was waited for.
+    recording: Option<Recording>,
 }
 
 /// What a command printed, while it runs.
@@ -59,7 +62,21 @@ pub enum Printed {
 }
 
 /// Starts the supervisor and, through it, the command. What it prints also goes to `listener`, if there is one.
-pub(super) async fn start(command: &Command, listener: Option<mpsc::Sender<Printed>>) -> Result<Service, ExecError> {
+pub(super) async fn start(command: &Command, recorder: &Recorder, listener: Option<mpsc::Sender<Printed>>) -> Result<Service, ExecError> {
+    let mut recording = recorder.begin(command);
+    match launch(command, listener).await {
+        Ok(service) => {
+            recording.runs(service.tier);
+            Ok(Service { recording: Some(recording), ..service })
+        }
+        Err(error) => {
+            recording.fail(&error);
+            Err(error)
+        }
+    }
+}
+
+async fn launch(command: &Command, listener: Option<mpsc::Sender<Printed>>) -> Result<Service, ExecError> {
     let program = command.argv.first().ok_or(ExecError::Empty)?.clone();
     let unconfined = |reason: String| ExecError::Unconfined { program: program.clone(), reason };
     let offer =
@@ -82,7 +99,8 @@ pub(super) async fn start(command: &Command, listener: Option<mpsc::Sender<Print
     let lost = |reason: String| ExecError::Lost { program: program.clone(), reason };
     match first.map_err(|_| lost("it did not start in time".to_owned()))?.map_err(|error| lost(error.to_string()))? {
         Report::Started { pid, tier } => {
-            Ok(Service { command: command.clone(), started, pid, tier, reports, demands, supervisor, stdout, stderr, readers })
+            let command = command.clone();
+            Ok(Service { command, started, pid, tier, reports, demands, supervisor, stdout, stderr, readers, recording: None })
         }
         Report::Refused { reason } => {
             // What bubblewrap complains about is on stderr.
@@ -162,6 +180,11 @@ impl Service {
 
     /// Waits until it ends by itself, reaches a limit or is cancelled.
     pub async fn wait(mut self, cancel: &CancellationToken) -> Result<Finished, ExecError> {
+        let recording = self.recording.take();
+        recorded(recording, self.wait_for_it(cancel).await)
+    }
+
+    async fn wait_for_it(mut self, cancel: &CancellationToken) -> Result<Finished, ExecError> {
         let patience = self.command.limits.wall + REPORT_GRACE;
         let report = tokio::select! {
             report = timeout(patience, next_report(&mut self.reports)) => report,
@@ -181,8 +204,9 @@ impl Service {
     }
 
     /// Ends the whole process group: SIGTERM, five seconds to obey, SIGKILL. Tells how it ended, also when that was before.
-    pub async fn stop(self) -> Result<Finished, ExecError> {
-        self.end(STOP_GRACE, None).await
+    pub async fn stop(mut self) -> Result<Finished, ExecError> {
+        let recording = self.recording.take();
+        recorded(recording, self.end(STOP_GRACE, None).await)
     }
 
     async fn end(mut self, grace: Duration, exit: Option<Exit>) -> Result<Finished, ExecError> {
@@ -222,6 +246,16 @@ impl Service {
         }
         ExecError::Lost { program: self.command.argv.first().cloned().unwrap_or_default(), reason: reason.to_owned() }
     }
+}
+
+/// What came of a command, written down.
+fn recorded(recording: Option<Recording>, result: Result<Finished, ExecError>) -> Result<Finished, ExecError> {
+    match (recording, &result) {
+        (Some(recording), Ok(finished)) => recording.end(finished),
+        (Some(recording), Err(error)) => recording.fail(error),
+        (None, _) => {}
+    }
+    result
 }
 
 fn snapshot(capture: &Mutex<Capture>) -> Captured {

@@ -5,6 +5,7 @@
 //! leaves as a problem document (RFC 9457).
 
 mod agents;
+mod commands;
 mod cursor;
 mod decisions;
 mod docs;

@@ -18,7 +18,8 @@ use super::load::{self, Load};
 use super::problem::Problem;
 use super::state::Api;
 use super::{
-    agents, decisions, docs, etag, events, guard, hand_ins, health, metrics, openapi, patterns, plans, progress, questions, request,
+    agents, commands, decisions, docs, etag, events, guard, hand_ins, health, metrics, openapi, patterns, plans, progress, questions,
+    request,
 };
 use super::{runs, specs, tasks, waves};
 
@@ -70,6 +71,7 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(waves::list))
         .routes(routes!(waves::current))
         .routes(routes!(events::follow))
+        .routes(routes!(commands::list))
         .routes(routes!(tasks::show))
         .routes(routes!(tasks::status))
         .routes(routes!(tasks::context))

@@ -57,6 +57,22 @@ pub struct RunReport {
     /// What the agents that read were told and used; none when nobody was sent.
     #[serde(default)]
     pub agents: Option<AgentsReport>,
+    /// The commands that were executed.
+    #[serde(default)]
+    pub commands: CommandsReport,
+}
+
+/// How many commands a run has executed, and what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CommandsReport {
+    /// All of them, also those that did not run after all.
+    pub all: u64,
+    /// Those that did not run: not installed, or refused.
+    pub not_run: u64,
+    /// Those that have not ended, or whose process was killed.
+    pub unfinished: u64,
+    /// Those that were denied something.
+    pub denied: u64,
 }
 
 /// Where the units of a run are merged, one commit for each.

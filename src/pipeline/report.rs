@@ -13,6 +13,7 @@ use crate::model::report::{BranchReport, ContextReport, PhaseReport, REPORT_SCHE
 use crate::model::{CheckResult, OrganizationId, Phase, Plan, Question, RunId, SpecDocument, UnitId, Verdict};
 use crate::store::postgres::assignments::{self, AssignmentRow};
 use crate::store::postgres::attempts::{self, AttemptRow};
+use crate::store::postgres::commands;
 use crate::store::postgres::degradations::{self, DegradationRow};
 use crate::store::postgres::phases::{self, PhaseRow};
 use crate::store::postgres::{Postgres, StoreError, TenantTx, findings, plans, questions, receipts};
@@ -46,6 +47,7 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
     degraded.extend(validation.as_ref().and_then(|validation| validation.weaker_sandbox.clone()));
     let findings = findings::of_run(&mut tx, run).await?.into_iter().map(|(_, finding)| finding).collect();
     let title = title(&mut tx, &snapshot, plan.as_ref()).await?;
+    let commands = commands::counts(&mut tx, run).await?;
     tx.commit().await?;
     let units = plan.as_ref().map(|plan| units(plan, &snapshot, &attempts, &receipts, &sent, &asked)).unwrap_or_default();
     Ok(RunReport {
@@ -72,6 +74,7 @@ pub async fn of_run(postgres: &Postgres, engine: &Engine, organization: Organiza
         compliance: validation.and_then(|validation| serde_json::to_value(validation.compliance).ok()),
         findings,
         degraded,
+        commands,
     })
 }
 

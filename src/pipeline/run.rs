@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::toolchain::Toolchain;
-use super::{Events, PipelineError, branch};
+use super::{Commands, Events, PipelineError, branch};
 use crate::agents::{Agent, Roster};
 use crate::config::Config;
 use crate::embed;
@@ -124,6 +124,8 @@ pub struct Run {
     pub roster: Arc<Roster>,
     /// Where it tells what happens.
     pub events: Events,
+    /// Where its commands are written down.
+    pub commands: Commands,
     /// Asks it to stop.
     pub stop: CancellationToken,
     /// Phases whose end was told already: the pipeline passes them again and again.
@@ -258,7 +260,8 @@ impl Run {
     /// The target's tools; none when nothing is generated.
     pub async fn toolchain(&self, document: &SpecDocument) -> Result<Option<Toolchain>, PipelineError> {
         let Some(pack) = self.pack_for(document) else { return Ok(None) };
-        let prepare = || Toolchain::prepare(&self.config, Arc::clone(pack), document, &self.stop);
+        let recorder = self.commands.of_run();
+        let prepare = || Toolchain::prepare(&self.config, Arc::clone(pack), document, &recorder, &self.stop);
         match self.tools.get_or_try_init(prepare).await {
             Err(PipelineError::Environment(EnvironmentError::Cancelled { .. })) => Err(PipelineError::Stopped),
             prepared => prepared.cloned().map(Some),

@@ -39,7 +39,7 @@ pub async fn check(
     round: u32,
 ) -> Result<(ServiceCheck, Vec<Evidence>), PipelineError> {
     let started = Instant::now();
-    let outcome = probe::probe(document, &toolchain.service(tree), &run.stop).await;
+    let outcome = probe::probe(document, &toolchain.service(tree), &run.commands.of_phase(phase), &run.stop).await;
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (service, evidence) = match outcome {
         Ok(report) => {

@@ -13,7 +13,7 @@ use super::PipelineError;
 use super::probe::ServicePlan;
 use crate::config::Config;
 use crate::exec::environment::{Environment, Installer};
-use crate::exec::{self, Command, Exit, Finished, Network};
+use crate::exec::{self, Command, Exit, Finished, Network, Recorder};
 use crate::generate::{ProjectCheck, TargetPack, WarmUp};
 use crate::model::{CheckResult, SpecDocument, Subject, Verdict};
 
@@ -42,13 +42,14 @@ impl Toolchain {
         config: &Config,
         pack: Arc<TargetPack>,
         document: &SpecDocument,
+        recorder: &Recorder,
         stop: &CancellationToken,
     ) -> Result<Self, PipelineError> {
         let mut installer = Installer::new(&config.data_dir).inherit(config.inherited.clone());
         installer.python = PathBuf::from(&config.python);
         installer.offline = config.offline;
         installer.weaker_sandbox = !config.sandbox_required;
-        let environment = installer.prepare(pack.name(), pack.lock(), stop).await?;
+        let environment = installer.prepare(pack.name(), pack.lock(), recorder, stop).await?;
         let package = pack.package(document);
         Ok(Self { pack, environment, package, weaker_sandbox: !config.sandbox_required })
     }
@@ -78,6 +79,7 @@ impl Toolchain {
         &self,
         dir: &Path,
         files: &[String],
+        recorder: &Recorder,
         stop: &CancellationToken,
     ) -> Result<(Vec<CheckResult>, String), PipelineError> {
         let mut results = Vec::new();
@@ -89,7 +91,7 @@ impl Toolchain {
             }
             let mut command = self.command(&check.command, dir, &files, None);
             command.limits.wall = UNIT_CHECK_WALL;
-            let finished = exec::run(&command, stop).await?;
+            let finished = exec::run(&command, recorder, stop).await?;
             log.push_str(&logged(&command, &finished));
             results.push(judged(&check.name, None, &command, &finished));
         }
@@ -97,19 +99,31 @@ impl Toolchain {
     }
 
     /// Runs one check of the whole project in `dir`.
-    pub async fn check_project(&self, check: &ProjectCheck, dir: &Path, stop: &CancellationToken) -> Result<CheckResult, PipelineError> {
+    pub async fn check_project(
+        &self,
+        check: &ProjectCheck,
+        dir: &Path,
+        recorder: &Recorder,
+        stop: &CancellationToken,
+    ) -> Result<CheckResult, PipelineError> {
         if let Some(warm_up) = &check.warm_up {
-            self.warm_up(&check.name, warm_up, dir, stop).await?;
+            self.warm_up(&check.name, warm_up, dir, (recorder, stop)).await?;
         }
         let mut command = self.command(&check.command, dir, &[], None);
         command.limits.wall = PROJECT_CHECK_WALL;
-        let finished = exec::run(&command, stop).await?;
+        let finished = exec::run(&command, recorder, stop).await?;
         Ok(judged(&check.name, Some(Subject::Project(check.name.clone())), &command, &finished))
     }
 
     /// Puts into `dir` a copy of what a check keeps about the environment, which it is asked for once. Without it the check takes longer, and
     /// finds the same.
-    async fn warm_up(&self, name: &str, warm_up: &WarmUp, dir: &Path, stop: &CancellationToken) -> Result<(), PipelineError> {
+    async fn warm_up(
+        &self,
+        name: &str,
+        warm_up: &WarmUp,
+        dir: &Path,
+        (recorder, stop): (&Recorder, &CancellationToken),
+    ) -> Result<(), PipelineError> {
         let files = self.pack.files_of(warm_up)?;
         let inputs = files.iter().fold(Sha256::new().chain_update(warm_up.command.join("\0")), |digest, (path, text)| {
             digest.chain_update(format!("\0{path}\0{text}"))
@@ -122,7 +136,7 @@ impl Toolchain {
             }
             let mut command = self.command(&warm_up.command, &folder, &[], None);
             command.limits.wall = PROJECT_CHECK_WALL;
-            let finished = exec::run(&command, stop).await?;
+            let finished = exec::run(&command, recorder, stop).await?;
             let whole = finished.exit.success() && folder.join(&warm_up.keep).is_dir();
             if !whole && finished.exit != Exit::Cancelled {
                 tracing::warn!(check = name, output = logged(&command, &finished), "a check could not be prepared; it will take longer");

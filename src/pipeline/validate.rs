@@ -165,7 +165,7 @@ async fn check_project(
     tree: &Path,
     check: &ProjectCheck,
 ) -> Result<(CheckResult, BTreeMap<String, Verdict>), PipelineError> {
-    let mut result = toolchain.check_project(check, tree, &run.stop).await?;
+    let mut result = toolchain.check_project(check, tree, &run.commands.of_phase(Phase::Validate), &run.stop).await?;
     // What was called off has found nothing.
     run.check_stop()?;
     let mut tests = BTreeMap::new();

@@ -20,6 +20,7 @@ use super::unit::Shared;
 use crate::agents::listener::Nobody;
 use crate::agents::{Assignment, Briefing, Listener, Meter, Work};
 use crate::engine::{Claim, ErrorClass, UnitResult};
+use crate::exec::Recorder;
 use crate::exec::tree::{Tree, TreeFile, check_path};
 use crate::exec::workspace::Workspace;
 use crate::failpoint;
@@ -61,6 +62,8 @@ pub(super) struct Seams {
     pub(super) meter: Arc<RunMeter>,
     /// Hears what it tells.
     pub(super) listener: Arc<dyn Listener>,
+    /// Writes down which commands it has run.
+    pub(super) recorder: Recorder,
 }
 
 /// Tries a claimed unit once: chooses who performs it, looks for an earlier result of the same input, has it performed and checked.
@@ -113,7 +116,7 @@ pub(super) async fn attempt(
         }
     }
     let attempt = if chosen.agent.deterministic() {
-        generate(shared, unit, &chosen, prior, &seams.meter, stop).await?
+        generate(shared, (unit, claim), &chosen, prior, seams, stop).await?
     } else {
         told::perform(shared, &given, &chosen, prior, seams, stop).await?
     };
@@ -160,10 +163,10 @@ async fn land(
 /// Has the generator perform it.
 async fn generate(
     shared: &Shared,
-    unit: &Task,
+    (unit, claim): (&Task, &Claim),
     chosen: &Chosen,
     prior: Prior,
-    meter: &Arc<RunMeter>,
+    seams: &Seams,
     stop: &CancellationToken,
 ) -> Result<Attempt, PipelineError> {
     let work = Work {
@@ -172,8 +175,9 @@ async fn generate(
         prior: Arc::new(prior),
         briefing: Briefing::default(),
         worktree: None,
-        meter: Arc::clone(meter) as Arc<dyn Meter>,
+        meter: Arc::clone(&seams.meter) as Arc<dyn Meter>,
         listener: Arc::new(Nobody),
+        recorder: seams.recorder.clone(),
     };
     failpoint::hit("unit.working");
     let files = match chosen.agent.perform(work).await {
@@ -184,7 +188,7 @@ async fn generate(
         Ok(tree) => tree,
         Err(refusal) => return Ok(Attempt::failed(ErrorClass::Permanent, &refusal)),
     };
-    let (checks, ran) = check(shared, unit, &tree, stop).await?;
+    let (checks, ran) = check(shared, (unit, claim), &tree, stop).await?;
     let log = format!("{}{ran}", written(chosen.agent.name(), &tree));
     if let Some(error) = failure(&checks) {
         return Ok(Attempt { checks, log, ..Attempt::failed(ErrorClass::Permanent, &error) });
@@ -231,7 +235,7 @@ pub(super) fn written(agent: &str, tree: &Tree) -> String {
 /// Runs the checks of a unit over its files; returns what they found, and a log of what ran.
 pub(super) async fn check(
     shared: &Shared,
-    unit: &Task,
+    (unit, claim): (&Task, &Claim),
     tree: &Tree,
     stop: &CancellationToken,
 ) -> Result<(Vec<CheckResult>, String), PipelineError> {
@@ -240,7 +244,7 @@ pub(super) async fn check(
     let workspace = Workspace::open(&shared.run.config.data_dir, &scratch)?;
     workspace.replace(tree)?;
     let paths: Vec<String> = tree.iter().map(|(path, _)| path.to_owned()).collect();
-    let checked = tools.check_unit(workspace.path(), &paths, stop).await?;
+    let checked = tools.check_unit(workspace.path(), &paths, &shared.run.commands.of_unit(&unit.key, claim.token), stop).await?;
     workspace.remove()?;
     Ok(checked)
 }
@@ -248,11 +252,11 @@ pub(super) async fn check(
 /// The same, and the standards that whoever reads was told of.
 pub(super) async fn check_whole(
     shared: &Shared,
-    unit: &Task,
+    (unit, claim): (&Task, &Claim),
     tree: &Tree,
     stop: &CancellationToken,
 ) -> Result<(Vec<CheckResult>, String), PipelineError> {
-    let (mut checks, ran) = check(shared, unit, tree, stop).await?;
+    let (mut checks, ran) = check(shared, (unit, claim), tree, stop).await?;
     checks.extend(standards::check(shared, unit, tree).await?);
     Ok((checks, ran))
 }

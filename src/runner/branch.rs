@@ -274,7 +274,7 @@ async fn merge(
                 let merged = merges.brought(&replaced).await?.tree;
                 let as_checked = |(path, file): (&str, &TreeFile)| checked.get(path).is_some_and(|before| before.content == file.content);
                 if !merged.iter().all(as_checked) {
-                    let checks = attempt::check_whole(shared, author.unit, &merged, stop).await?.0;
+                    let checks = attempt::check_whole(shared, (author.unit, author.claim), &merged, stop).await?.0;
                     if attempt::failure(&checks).is_some() {
                         *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(checks);
                         return Ok(false);

@@ -22,5 +22,7 @@ pub async fn help(run: &Run, same_host: bool) -> Result<(), PipelineError> {
     let shared = Arc::new(shared(run, planned, prior).await?);
     // What is asked to stop here stays the driver's: nothing is lost but this hand.
     let span = tracing::info_span!("run", run = %run.id, helping = true);
-    units::work(&shared, &CancellationToken::new()).instrument(span).await
+    let worked = units::work(&shared, &CancellationToken::new()).instrument(span).await;
+    run.commands.stored().await;
+    worked
 }

@@ -73,6 +73,7 @@ pub(super) async fn perform(
         worktree: tree.as_ref().map(Worktree::path),
         meter: Arc::clone(&seams.meter) as Arc<dyn Meter>,
         listener: Arc::clone(&seams.listener),
+        recorder: seams.recorder.clone(),
     };
     failpoint::hit("unit.working");
     let attempt = match chosen.agent.perform(work).await {
@@ -137,7 +138,7 @@ impl Hand<'_> {
     /// A success whose process died between the merge and its settlement: nobody is asked again.
     async fn settle_only(&self, tree: &Tree) -> Result<Attempt, PipelineError> {
         let Given { unit, claim, .. } = *self.given;
-        let (mut checks, ran) = attempt::check(self.shared, unit, tree, self.stop).await?;
+        let (mut checks, ran) = attempt::check(self.shared, (unit, claim), tree, self.stop).await?;
         attempt::stop_unless(&checks, self.stop)?;
         let owner = |path: &str| self.others.owner(path);
         let scope = Scope::check(tree.iter().map(|(path, _)| path), &unit.files, &owner, self.widening);
@@ -168,7 +169,7 @@ impl Hand<'_> {
                 return Ok(Attempt::failed(self.before.class(&BTreeMap::new(), &refusal), &refusal));
             }
         };
-        let (mut checks, ran) = attempt::check_whole(shared, unit, &tree, self.stop).await?;
+        let (mut checks, ran) = attempt::check_whole(shared, (unit, claim), &tree, self.stop).await?;
         checks.extend(in_place::reported(&taken.widened));
         let mut log = format!("{}{}{ran}", attempt::written(self.chosen.agent.name(), &tree), taken.log);
         if attempt::failure(&checks).is_none() {

@@ -104,7 +104,8 @@ async fn try_once(shared: &Shared, claimed: ClaimedUnit, stop: &CancellationToke
     let begun = Instant::now();
     let meter = Arc::new(RunMeter::new(shared.run.engine.clone(), shared.run.organization, claimed.claim, stop.clone()));
     let (ear, heard) = Ear::new();
-    let seams = Seams { meter: Arc::clone(&meter), listener: Arc::new(ear) };
+    let recorder = shared.run.commands.of_unit(&unit.key, claimed.claim.token);
+    let seams = Seams { meter: Arc::clone(&meter), listener: Arc::new(ear), recorder };
     let attempt = tokio::select! {
         attempt = tokio::time::timeout(timeout, attempt::attempt(shared, unit, &claimed.claim, &seams, stop)) => attempt.ok(),
         never = listening::pass_on(shared, unit, &claimed.claim, heard) => match never {},

@@ -11,7 +11,7 @@ use specwave::agents::command::{
 };
 use specwave::engine::ErrorClass;
 use specwave::exec::repository::{Authorship, ChangeLimits, Git, MergeOutcome, Repository, RepositoryError, Site};
-use specwave::exec::{Exit, Limit, Network, sandbox};
+use specwave::exec::{Exit, Limit, Network, Recorder, sandbox};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +49,7 @@ impl Stage {
             worktree: self.work.path().to_owned(),
             env: [].into(),
             network: Network::None,
+            recorder: Recorder::nowhere(),
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use specwave::config::Config;
 use specwave::exec::environment::{Environment, Installer};
-use specwave::exec::{self, Command, Network};
+use specwave::exec::{self, Command, Network, Recorder};
 use specwave::generate::{Prior, TargetPack};
 use specwave::ingest;
 use specwave::model::SpecDocument;
@@ -62,7 +62,7 @@ impl Project {
         let config = Config::load(&[]).unwrap();
         let mut installer = Installer::new(&config.data_dir).inherit(std::env::vars());
         installer.supervisor = Some(PathBuf::from(env!("CARGO_BIN_EXE_specwave")));
-        let environment = installer.prepare("fastapi", pack.lock(), &CancellationToken::new()).await.unwrap();
+        let environment = installer.prepare("fastapi", pack.lock(), &Recorder::nowhere(), &CancellationToken::new()).await.unwrap();
         Self { dir, package, pack, environment }
     }
 
@@ -85,10 +85,10 @@ impl Project {
     async fn start(&self) -> (exec::Service, u16) {
         let cancel = CancellationToken::new();
         let _ = fs::remove_file(self.dir.path().join("fuzzed.db"));
-        let migrated = exec::run(&self.command(&self.pack.commands().migrate, 0), &cancel).await.unwrap();
+        let migrated = exec::run(&self.command(&self.pack.commands().migrate, 0), &Recorder::nowhere(), &cancel).await.unwrap();
         assert!(migrated.exit.success(), "the migration failed: {}", migrated.output(4_000));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let service = exec::start(&self.command(&self.pack.commands().start, port)).await.unwrap();
+        let service = exec::start(&self.command(&self.pack.commands().start, port), &Recorder::nowhere()).await.unwrap();
         let deadline = Instant::now() + READY_MAX;
         loop {
             if answers(port, &self.pack.commands().health_ready).await {

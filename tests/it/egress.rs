@@ -2,10 +2,11 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use specwave::exec::egress::{Egress, EgressLimits, Verdict};
-use specwave::exec::{self, Command, Confinement, Level, sandbox};
+use specwave::exec::{self, Command, Confinement, Level, Record, Recorder, sandbox};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
@@ -44,14 +45,20 @@ async fn a_command_reaches_the_named_host_and_nothing_else() {
         command.limits.wall = Duration::from_mins(1);
         egress.admit(&mut command);
         let cancel = CancellationToken::new();
+        let records = Arc::new(Mutex::new(Vec::new()));
+        let write = Arc::clone(&records);
+        let recorder = Recorder::new(move |record| write.lock().unwrap().push(record)).with_denials(egress.refusals());
         let finished = tokio::select! {
-            finished = exec::run(&command, &cancel) => finished.unwrap(),
+            finished = exec::run(&command, &recorder, &cancel) => finished.unwrap(),
             () = greet(&listener) => unreachable!("it never ends"),
         };
         let expected = format!(
             "hello\n403 specwave does not connect to 127.0.0.1:{other}: this host and port are not listed\npast the proxy: Permission denied\n"
         );
         assert_eq!(finished.stdout.text(), expected, "{level}: {}", finished.output(2_000));
+        let denials =
+            records.lock().unwrap().iter().filter_map(|record: &Record| Some(record.end.as_ref()?.denials.clone())).next_back().unwrap();
+        assert_eq!(denials.last().unwrap(), &format!("127.0.0.1:{other}: this host and port are not listed"));
     }
     let record = egress.stop().await;
     assert!(matches!(record.contacts[0].verdict, Verdict::Connected(_)) && record.contacts[0].received_bytes > 5);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use specwave::exec::environment::{EnvironmentError, Installer};
-use specwave::exec::{self, Command};
+use specwave::exec::{self, Command, Recorder};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +43,9 @@ async fn an_environment_is_built_once_and_runs_confined() {
     let lock = format!("tiny==1.0 --hash=sha256:{}\n", hash.trim());
     let (installer, cancel) = (installer(data.path(), wheels.path()), CancellationToken::new());
 
-    let (one, other) = tokio::join!(installer.prepare("pack", &lock, &cancel), installer.prepare("pack", &lock, &cancel));
+    let nowhere = Recorder::nowhere();
+    let prepare = || installer.prepare("pack", &lock, &nowhere, &cancel);
+    let (one, other) = tokio::join!(prepare(), prepare());
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_eq!((one.dir.clone(), one.built != other.built), (other.dir, true), "two at once build it once");
 
@@ -51,16 +53,16 @@ async fn an_environment_is_built_once_and_runs_confined() {
     let mut command = Command::new([one.python.to_string_lossy().into_owned(), "-m".into(), "tiny".into()], project.path());
     command.readable.clone_from(&one.readable);
     command.supervisor.clone_from(&installer.supervisor);
-    assert_eq!(exec::run(&command, &cancel).await.unwrap().stdout.text(), "tiny runs\n");
+    assert_eq!(exec::run(&command, &Recorder::nowhere(), &cancel).await.unwrap().stdout.text(), "tiny runs\n");
 
     let mut offline = installer.clone();
     offline.offline = true;
-    assert!(!offline.prepare("pack", &lock, &cancel).await.unwrap().built);
+    assert!(!offline.prepare("pack", &lock, &Recorder::nowhere(), &cancel).await.unwrap().built);
     let wrong = lock.replace(&hash[..8], "00000000");
-    assert!(matches!(offline.prepare("pack", &wrong, &cancel).await, Err(EnvironmentError::Offline { .. })));
-    let error = installer.prepare("pack", &wrong, &cancel).await.unwrap_err();
+    assert!(matches!(offline.prepare("pack", &wrong, &Recorder::nowhere(), &cancel).await, Err(EnvironmentError::Offline { .. })));
+    let error = installer.prepare("pack", &wrong, &Recorder::nowhere(), &cancel).await.unwrap_err();
     assert!(matches!(error, EnvironmentError::Failed { step: "install", .. }) && !error.to_string().contains('\n'), "{error}");
-    let again = installer.prepare("pack", &wrong, &cancel).await.unwrap_err();
+    let again = installer.prepare("pack", &wrong, &Recorder::nowhere(), &cancel).await.unwrap_err();
     assert!(matches!(again, EnvironmentError::Failed { .. }), "what is half-built is never used: {again}");
 }
 
@@ -69,9 +71,9 @@ async fn an_interpreter_that_will_not_do_is_named() {
     let data = TempDir::new().unwrap();
     let mut installer = installer(data.path(), data.path());
     installer.version_min = (99, 0);
-    let error = installer.prepare("pack", "", &CancellationToken::new()).await.unwrap_err();
+    let error = installer.prepare("pack", "", &Recorder::nowhere(), &CancellationToken::new()).await.unwrap_err();
     assert!(error.to_string().ends_with("but 99.0 or later is needed"), "{error}");
     installer.python = PathBuf::from("no-such-python");
-    let error = installer.prepare("pack", "", &CancellationToken::new()).await.unwrap_err();
+    let error = installer.prepare("pack", "", &Recorder::nowhere(), &CancellationToken::new()).await.unwrap_err();
     assert!(error.to_string().starts_with("cannot run no-such-python: "), "{error}");
 }

@@ -10,7 +10,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use specwave::exec::{self, Command, Confinement, ExecError, Exit, Finished, Level, Limit, sandbox};
+use specwave::exec::{self, Command, Confinement, ExecError, Exit, Finished, Level, Limit, Recorder, sandbox};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -73,7 +73,7 @@ fn command(level: Level, dir: &Path, argv: &[&str]) -> Command {
 }
 
 async fn run(command: &Command) -> Finished {
-    exec::run(command, &CancellationToken::new()).await.unwrap()
+    exec::run(command, &Recorder::nowhere(), &CancellationToken::new()).await.unwrap()
 }
 
 /// Every level above none that works here; the others are named, so that a test that tried less says so.
@@ -245,7 +245,7 @@ async fn a_command_that_needs_more_is_refused_and_one_that_is_free_says_so() {
 
     free.level_max = Level::Landlock.min(offered);
     free.confinement = Confinement::Required(Level::Seccomp);
-    let error = exec::run(&free, &CancellationToken::new()).await.unwrap_err();
+    let error = exec::run(&free, &Recorder::nowhere(), &CancellationToken::new()).await.unwrap_err();
     let ExecError::Unconfined { reason, .. } = &error else { panic!("{error}") };
     assert!(reason.starts_with(&format!("it needs the sandbox level seccomp and would get {}", free.level_max)), "{reason}");
     assert!(error.hint().contains("doctor") && error.hint().contains("--no-sandbox"), "{}", error.hint());
@@ -259,7 +259,7 @@ async fn a_command_that_needs_more_is_refused_and_one_that_is_free_says_so() {
     let mut silent = Command::new(["true"], dir.path());
     silent.supervisor.clone_from(&free.supervisor);
     silent.level_max = Level::None;
-    assert!(matches!(exec::run(&silent, &CancellationToken::new()).await, Err(ExecError::Unconfined { .. })));
+    assert!(matches!(exec::run(&silent, &Recorder::nowhere(), &CancellationToken::new()).await, Err(ExecError::Unconfined { .. })));
 }
 
 #[tokio::test]
@@ -304,16 +304,21 @@ async fn inside_bubblewrap_commands_end_as_they_do_outside() {
     let env = run(&shell("env; id -u; ls /; ps 2>/dev/null | wc -l").env("GIVEN", "yes")).await.stdout.text();
     assert!(env.contains("GIVEN=yes\n") && !env.contains("CARGO"), "{env}");
 
-    let missing = exec::run(&command(Level::Bubblewrap, dir.path(), &["no-such-program"]), &CancellationToken::new()).await.unwrap_err();
+    let missing = exec::run(&command(Level::Bubblewrap, dir.path(), &["no-such-program"]), &Recorder::nowhere(), &CancellationToken::new())
+        .await
+        .unwrap_err();
     assert!(missing.to_string().starts_with("cannot run no-such-program"), "{missing}");
     let script = dir.path().join("broken");
     fs::write(&script, "#!/no/such/interpreter\n").unwrap();
     fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let broken =
-        exec::run(&command(Level::Bubblewrap, dir.path(), &[script.to_str().unwrap()]), &CancellationToken::new()).await.unwrap_err();
+        exec::run(&command(Level::Bubblewrap, dir.path(), &[script.to_str().unwrap()]), &Recorder::nowhere(), &CancellationToken::new())
+            .await
+            .unwrap_err();
     assert!(matches!(broken, ExecError::Refused { .. }), "{broken}");
 
-    let service = exec::start(&shell("trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done")).await.unwrap();
+    let service =
+        exec::start(&shell("trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done"), &Recorder::nowhere()).await.unwrap();
     while !service.output().0.text().contains("ready") {
         tokio::task::yield_now().await;
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use specwave::exec::{self, Command, Confinement, ExecError, Exit, Finished, Level, Limit, Network, sandbox};
+use specwave::exec::{self, Command, Confinement, ExecError, Exit, Finished, Level, Limit, Network, Recorder, sandbox};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ fn shell(dir: &Path, script: &str) -> Command {
 }
 
 async fn run(command: &Command) -> Finished {
-    exec::run(command, &CancellationToken::new()).await.unwrap()
+    exec::run(command, &Recorder::nowhere(), &CancellationToken::new()).await.unwrap()
 }
 
 /// True while the process exists and is no zombie.
@@ -102,7 +102,7 @@ async fn cancelling_ends_the_group() {
     let dir = TempDir::new().unwrap();
     let cancel = CancellationToken::new();
     let command = shell(dir.path(), "sleep 1000 & echo $!; wait");
-    let service = exec::start(&command).await.unwrap();
+    let service = exec::start(&command, &Recorder::nowhere()).await.unwrap();
     let pid = service.pid();
     let waiting = service.wait(&cancel);
     let (finished, ()) = tokio::join!(waiting, async { cancel.cancel() });
@@ -114,7 +114,7 @@ async fn cancelling_ends_the_group() {
 async fn a_stopped_service_gets_a_chance_to_say_goodbye() {
     let dir = TempDir::new().unwrap();
     let script = "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
-    let service = exec::start(&shell(dir.path(), script)).await.unwrap();
+    let service = exec::start(&shell(dir.path(), script), &Recorder::nowhere()).await.unwrap();
     while !service.output().0.text().contains("ready") {
         tokio::task::yield_now().await;
     }
@@ -125,7 +125,7 @@ async fn a_stopped_service_gets_a_chance_to_say_goodbye() {
 #[tokio::test]
 async fn dropping_a_service_ends_its_group() {
     let dir = TempDir::new().unwrap();
-    let service = exec::start(&shell(dir.path(), "trap '' TERM; setsid sleep 1000 & echo $!; wait")).await.unwrap();
+    let service = exec::start(&shell(dir.path(), "trap '' TERM; setsid sleep 1000 & echo $!; wait"), &Recorder::nowhere()).await.unwrap();
     let leader = service.pid();
     while service.output().0.head.is_empty() {
         tokio::task::yield_now().await;
@@ -141,7 +141,7 @@ async fn dropping_a_service_ends_its_group() {
 async fn killing_specwave_ends_its_commands() {
     let dir = TempDir::new().unwrap();
     if std::env::var_os("SPECWAVE_TEST_HOST").is_some() {
-        let service = exec::start(&shell(dir.path(), "setsid sleep 1000 & echo $!; wait")).await.unwrap();
+        let service = exec::start(&shell(dir.path(), "setsid sleep 1000 & echo $!; wait"), &Recorder::nowhere()).await.unwrap();
         while service.output().0.head.is_empty() {
             tokio::task::yield_now().await;
         }
@@ -169,7 +169,7 @@ async fn killing_specwave_ends_its_commands() {
 #[tokio::test]
 async fn a_killed_supervisor_is_an_error_and_leaves_no_group() {
     let dir = TempDir::new().unwrap();
-    let service = exec::start(&shell(dir.path(), "sleep 1000 & wait")).await.unwrap();
+    let service = exec::start(&shell(dir.path(), "sleep 1000 & wait"), &Recorder::nowhere()).await.unwrap();
     let pid = service.pid();
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let supervisor: i32 = stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap();
@@ -203,15 +203,16 @@ async fn limits_are_reached_and_named() {
 #[tokio::test]
 async fn what_cannot_be_run_says_why() {
     let dir = TempDir::new().unwrap();
-    let missing = exec::run(&command(dir.path(), &["no-such-program"]), &CancellationToken::new()).await.unwrap_err();
+    let missing = exec::run(&command(dir.path(), &["no-such-program"]), &Recorder::nowhere(), &CancellationToken::new()).await.unwrap_err();
     assert!(missing.to_string().starts_with("cannot run no-such-program in /"), "{missing}");
-    let nowhere = exec::run(&command(&dir.path().join("gone"), &["true"]), &CancellationToken::new()).await.unwrap_err();
+    let nowhere =
+        exec::run(&command(&dir.path().join("gone"), &["true"]), &Recorder::nowhere(), &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(nowhere, ExecError::Refused { .. }), "{nowhere}");
-    let empty = exec::run(&command(dir.path(), &[]), &CancellationToken::new()).await.unwrap_err();
+    let empty = exec::run(&command(dir.path(), &[]), &Recorder::nowhere(), &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(empty, ExecError::Empty), "{empty}");
     let mut orphan = command(dir.path(), &["true"]);
     orphan.supervisor = Some(dir.path().join("none"));
-    let unsupervised = exec::run(&orphan, &CancellationToken::new()).await.unwrap_err();
+    let unsupervised = exec::run(&orphan, &Recorder::nowhere(), &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(unsupervised, ExecError::Supervisor { .. }), "{unsupervised}");
 }
 
@@ -251,7 +252,7 @@ async fn files_outside_the_named_ones_are_out_of_reach() {
     assert!(scratch.exit.success(), "{}", scratch.output(500));
     let gone = other.path().join("gone");
     writing.writable = vec![gone];
-    assert!(matches!(exec::run(&writing, &CancellationToken::new()).await, Err(ExecError::Refused { .. })));
+    assert!(matches!(exec::run(&writing, &Recorder::nowhere(), &CancellationToken::new()).await, Err(ExecError::Refused { .. })));
 }
 
 #[tokio::test]

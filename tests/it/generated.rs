@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use specwave::exec::environment::{Environment, EnvironmentError, Installer};
-use specwave::exec::{self, Command, Network};
+use specwave::exec::{self, Command, Network, Recorder};
 use specwave::generate::{Prior, TargetPack};
 use specwave::model::SpecDocument;
 use specwave::pipeline::probe::ServicePlan;
@@ -39,7 +39,7 @@ impl Generated {
         let pack = TargetPack::load("fastapi").unwrap();
         let mut installer = Installer::new(Installation::shared().data_dir()).inherit(std::env::vars());
         installer.supervisor = Some(supervisor());
-        let environment = match installer.prepare(pack.name(), pack.lock(), &CancellationToken::new()).await {
+        let environment = match installer.prepare(pack.name(), pack.lock(), &Recorder::nowhere(), &CancellationToken::new()).await {
             Err(error @ EnvironmentError::Unreachable { .. }) if std::env::var_os("SPECWAVE_REQUIRE_SERVICES").is_none() => {
                 println!("skipped: {error}");
                 return None;
@@ -124,7 +124,7 @@ async fn check(name: &str) {
     let mut running = JoinSet::new();
     for check in &generated.pack.commands().project_checks {
         let (name, command) = (check.name.clone(), generated.command(&check.command));
-        running.spawn(async move { (name, exec::run(&command, &CancellationToken::new()).await.unwrap()) });
+        running.spawn(async move { (name, exec::run(&command, &Recorder::nowhere(), &CancellationToken::new()).await.unwrap()) });
     }
     let finished = running.join_all().await;
     let failed: Vec<String> = finished
@@ -207,7 +207,7 @@ async fn a_changed_specification_upgrades_a_database_with_rows_in_it() {
     for (project, words) in steps {
         let mut command = project.command(&words).env("DATABASE_URL", &url);
         command.writable.push(data.path().to_owned());
-        let finished = exec::run(&command, &CancellationToken::new()).await.unwrap();
+        let finished = exec::run(&command, &Recorder::nowhere(), &CancellationToken::new()).await.unwrap();
         assert!(finished.exit.success(), "{words:?}: {}", finished.output(8_000));
     }
 }
@@ -235,7 +235,7 @@ async fn the_clinic_passes_its_tests_on_postgresql() {
     let words = ["{env}/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider"].map(str::to_owned);
     let mut command = generated.command(&words).env("TEST_DATABASE_URL", &url);
     command.network = Network::Any;
-    let finished = exec::run(&command, &CancellationToken::new()).await.unwrap();
+    let finished = exec::run(&command, &Recorder::nowhere(), &CancellationToken::new()).await.unwrap();
     assert!(finished.exit.success(), "{}", finished.output(8_000));
     // A server that stays up, as on a machine that is too busy to stop it in time, is adopted by whoever needs it next.
     if let Err(error) = server.leave().await {

@@ -47,6 +47,22 @@ async fn a_finished_run_is_seen_from_every_side() {
     assert_eq!(serving.call("GET /api/progress/{spec_id}", &[&spec]).send().await.expect(200), progress);
     serving.call("GET /progress/{spec_id}", &[NOBODY]).send().await.problem(404, "not-found");
 
+    let (mut executed, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let call = serving.call("GET /runs/{id}/commands", &[&run]).query("part", "validate").query("limit", "2");
+        let call = if let Some(cursor) = &cursor { call.query("cursor", cursor.as_str()) } else { call };
+        let mut page = call.send().await.expect(200);
+        executed.append(page["items"].as_array_mut().unwrap());
+        cursor = page["next"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let programs: Vec<String> = executed.iter().map(|command| command["argv"].to_string()).collect();
+    assert!(programs.len() > 2 && programs.iter().any(|argv| argv.contains("pytest")), "{programs:?}");
+    assert!(executed.iter().all(|command| command["phase"] == "validate" && command["duration_ms"].is_u64()), "{executed:#?}");
+    serving.call("GET /runs/{id}/commands", &[NOBODY]).send().await.problem(404, "not-found");
+
     let report = serving.call("GET /runs/{id}/report", &[&run]).send().await.expect(200);
     assert_eq!((&report["state"], report["units"].as_array().unwrap().len()), (&json!("succeeded"), units));
     for missing in ["GET /runs/{id}/plan", "GET /runs/{id}/waves", "GET /runs/{id}/report", "GET /specs/{id}/plan", "GET /specs/{id}/tasks"]

@@ -6,6 +6,7 @@
 mod agentapi;
 mod agents;
 mod command_agent;
+mod commands;
 mod compose;
 mod contexts;
 mod contract;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use specwave::exec::Recorder;
 use specwave::ingest;
 use specwave::model::operation::{Location, Status};
 use specwave::model::shape::Additional;
@@ -50,7 +51,7 @@ fn plan(dir: &Path, document: &SpecDocument, bug: &str) -> ServicePlan {
 
 async fn probed(document: &SpecDocument, bug: &str) -> ProbeReport {
     let dir = TempDir::new().unwrap();
-    probe(document, &plan(dir.path(), document, bug), &CancellationToken::new()).await.unwrap()
+    probe(document, &plan(dir.path(), document, bug), &Recorder::nowhere(), &CancellationToken::new()).await.unwrap()
 }
 
 /// What went wrong, for messages.
@@ -151,11 +152,11 @@ async fn a_waiting_operation_must_name_its_unit() {
 #[tokio::test]
 async fn a_service_that_does_not_start_is_an_error_with_what_it_printed() {
     let (dir, document) = (TempDir::new().unwrap(), bookstore());
-    let error = probe(&document, &plan(dir.path(), &document, "crash"), &CancellationToken::new()).await.unwrap_err();
+    let error = probe(&document, &plan(dir.path(), &document, "crash"), &Recorder::nowhere(), &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(&error, ProbeError::Ended { log, .. } if log.contains("this service ends at once")), "{error}");
     let mut migrating = plan(dir.path(), &document, "");
     migrating.migrate = vec!["sh".into(), "-c".into(), "echo no such table; exit 3".into()];
-    let error = probe(&document, &migrating, &CancellationToken::new()).await.unwrap_err();
+    let error = probe(&document, &migrating, &Recorder::nowhere(), &CancellationToken::new()).await.unwrap_err();
     assert_eq!(error.to_string(), "the migration failed: exit code 3: no such table");
 }
 
@@ -173,7 +174,8 @@ async fn a_cancelled_probe_leaves_no_process() {
         }
         cancel.cancel();
     };
-    let (result, ()) = tokio::join!(probe(&document, &plan, &cancel), cancelling);
+    let nowhere = Recorder::nowhere();
+    let (result, ()) = tokio::join!(probe(&document, &plan, &nowhere, &cancel), cancelling);
     assert!(matches!(result, Err(ProbeError::Cancelled)));
     let deadline = Instant::now() + Duration::from_secs(20);
     while processes_in(dir.path()) > 0 {

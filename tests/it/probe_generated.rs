@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use specwave::exec::Recorder;
 use specwave::model::SpecDocument;
 use specwave::pipeline::probe::probe;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,7 @@ use crate::probe::{failures, read, skipped};
 
 async fn check(document: &SpecDocument) {
     let Some(generated) = Generated::of(document).await else { return };
-    let report = probe(document, &generated.service(), &CancellationToken::new()).await.unwrap();
+    let report = probe(document, &generated.service(), &Recorder::nowhere(), &CancellationToken::new()).await.unwrap();
     println!("{}: {} calls, ready after {} ms, {}", document.title, report.calls.len(), report.ready_ms, report.confinement);
     assert_eq!(failures(&report), Vec::<String>::new(), "{}", document.title);
     assert_eq!(skipped(&report), Vec::<String>::new(), "{}", document.title);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use specwave::exec::Recorder;
 use specwave::exec::environment::{EnvironmentError, Installer};
 use specwave::generate::TargetPack;
 use specwave::skills::linters::{self, Tools};
@@ -92,7 +93,7 @@ async fn tools() -> Option<Tools> {
     let pack = TargetPack::load("fastapi").unwrap();
     let mut installer = Installer::new(Installation::shared().data_dir()).inherit(std::env::vars());
     installer.supervisor = Some(env!("CARGO_BIN_EXE_specwave").into());
-    let environment = match installer.prepare(pack.name(), pack.lock(), &CancellationToken::new()).await {
+    let environment = match installer.prepare(pack.name(), pack.lock(), &Recorder::nowhere(), &CancellationToken::new()).await {
         Err(error @ EnvironmentError::Unreachable { .. }) if std::env::var_os("SPECWAVE_REQUIRE_SERVICES").is_none() => {
             println!("skipped: {error}");
             return None;

@@ -82,7 +82,7 @@ impl Session<'_> {
         let mut prompt = tempfile::Builder::new().prefix("specwave-prompt-").tempfile().map_err(unwritten)?;
         prompt.write_all(task.prompt.as_bytes()).map_err(unwritten)?;
         let command = command(settings, supervisor, task, prompt.path())?;
-        let (service, mut printed) = exec::follow(&command).await.map_err(|error| refused(error, &task.worktree))?;
+        let (service, mut printed) = exec::follow(&command, &task.recorder).await.map_err(|error| refused(error, &task.worktree))?;
         let tier = service.tier();
         if matches!(settings.confinement, Confinement::Required(_)) && task.network != Network::Any && !tier.network {
             // Nobody listens to it any more, and dropping it ends it.

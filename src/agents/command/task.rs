@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::report::{Counts, Usage};
 use super::transcript::Transcript;
-use crate::exec::{Exit, Network, Tier};
+use crate::exec::{Exit, Network, Recorder, Tier};
 
 /// One unit, for a program that works in a directory.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct CommandTask {
     /// Its key in the plan: `router/books`.
     pub key: String,
@@ -22,6 +22,8 @@ pub struct CommandTask {
     pub env: BTreeMap<String, String>,
     /// What it may reach. The settings only say which hosts it wants.
     pub network: Network,
+    /// Where it is written down.
+    pub recorder: Recorder,
 }
 
 impl fmt::Debug for CommandTask {

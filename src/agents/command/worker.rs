@@ -70,11 +70,13 @@ impl CommandWorker {
         let bound = Bound { tokens: settings.tokens_max, cost_micros: settings.cost_max_micros };
         let held = Held::reserve(work.meter.as_ref(), bound).await;
         let held = held.map_err(|refused| failed(ErrorClass::Budget, refused.to_string()))?;
-        let mut task = CommandTask { key: task.key, prompt, worktree, env: self.env.clone(), network: Network::None };
+        let (env, recorder) = (self.env.clone(), work.recorder.clone());
+        let mut task = CommandTask { key: task.key, prompt, worktree, env, network: Network::None, recorder };
         let egress = self.egress().await.map_err(|message| failed(ErrorClass::Transient, message))?;
         if let Some(egress) = &egress {
             task.network = egress.network();
             task.env.extend(egress.env());
+            task.recorder = task.recorder.with_denials(egress.refusals());
         }
         let listener = Arc::clone(&work.listener);
         let mut progress = |progress: Progress| {

@@ -143,6 +143,12 @@ impl Egress {
         command.env.extend(self.env());
     }
 
+    /// What it has refused, whenever that is asked for, also after it has stopped: `HOST:PORT: why`.
+    pub fn refusals(&self) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
+        let proxy = Arc::clone(&self.proxy);
+        move || proxy.record().contacts.iter().filter_map(Contact::refusal).collect()
+    }
+
     /// What was asked so far.
     pub fn record(&self) -> EgressRecord {
         self.proxy.record()

@@ -31,6 +31,14 @@ pub struct Contact {
     pub received_bytes: u64,
 }
 
+impl Contact {
+    /// Why it was refused, if so, with what was asked for.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let Verdict::Refused(reason) = self.verdict else { return None };
+        Some(format!("{}:{}: {reason}", self.host, self.port))
+    }
+}
+
 /// Everything that was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EgressRecord {

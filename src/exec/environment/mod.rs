@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::tree::sha256;
-use super::{Command, Exit, Finished, Limits, Network};
+use super::{Command, Exit, Finished, Limits, Network, Recorder};
 pub use error::EnvironmentError;
 pub use python::Interpreter;
 
@@ -106,7 +106,13 @@ impl Installer {
     /// The environment of that lock, built when it is missing. `name` is path-safe, for example the pack's name.
     ///
     /// Only the pip step uses the network. Waits while another process builds the same one.
-    pub async fn prepare(&self, name: &str, lock: &str, cancel: &CancellationToken) -> Result<Environment, EnvironmentError> {
+    pub async fn prepare(
+        &self,
+        name: &str,
+        lock: &str,
+        recorder: &Recorder,
+        cancel: &CancellationToken,
+    ) -> Result<Environment, EnvironmentError> {
         let interpreter = python::discover(&self.python, self.version_min).await?;
         let dir = self.data_dir.join("environments").join(format!("{name}-{}", key(lock, &interpreter)));
         let io_failed = |source| EnvironmentError::Io { path: dir.clone(), source };
@@ -116,24 +122,18 @@ impl Installer {
             return Err(EnvironmentError::Offline { name: name.to_owned() });
         }
         empty(&dir)?;
-        self.build(name, lock, &dir, &interpreter, cancel).await?;
+        let calls = Calls { name, recorder, cancel };
+        self.build(&calls, lock, &dir, &interpreter).await?;
         fs::write(dir.join(MARKER), &interpreter.version).map_err(io_failed)?;
         Ok(environment(&dir, &interpreter, true))
     }
 
-    async fn build(
-        &self,
-        name: &str,
-        lock: &str,
-        dir: &Path,
-        interpreter: &Interpreter,
-        cancel: &CancellationToken,
-    ) -> Result<(), EnvironmentError> {
+    async fn build(&self, calls: &Calls<'_>, lock: &str, dir: &Path, interpreter: &Interpreter) -> Result<(), EnvironmentError> {
         let io_failed = |source| EnvironmentError::Io { path: dir.to_owned(), source };
         let python = interpreter.executable.to_string_lossy().into_owned();
         let target = dir.to_string_lossy().into_owned();
         let create = self.command([python.as_str(), "-I", "-m", "venv", target.as_str()], dir, interpreter);
-        finish("create", name, &run(&create, name, cancel).await?)?;
+        calls.run("create", &create).await?;
         let lock_path = dir.join("requirements.lock");
         fs::write(&lock_path, lock).map_err(io_failed)?;
         let cache = self.data_dir.join("cache").join("pip");
@@ -160,7 +160,7 @@ impl Installer {
         install.env.extend(self.env.clone());
         install.env.insert("PIP_CACHE_DIR".to_owned(), cache.to_string_lossy().into_owned());
         install.writable.push(cache);
-        finish("install", name, &run(&install, name, cancel).await?)
+        calls.run("install", &install).await
     }
 
     fn command<'a>(&self, argv: impl IntoIterator<Item = &'a str>, dir: &Path, interpreter: &Interpreter) -> Command {
@@ -244,8 +244,18 @@ async fn lock_file(path: &Path, name: &str, cancel: &CancellationToken) -> Resul
     }
 }
 
-async fn run(command: &Command, name: &str, cancel: &CancellationToken) -> Result<Finished, EnvironmentError> {
-    super::run(command, cancel).await.map_err(|source| EnvironmentError::Exec { name: name.to_owned(), source })
+/// The commands that build one environment.
+struct Calls<'a> {
+    name: &'a str,
+    recorder: &'a Recorder,
+    cancel: &'a CancellationToken,
+}
+
+impl Calls<'_> {
+    async fn run(&self, step: &'static str, command: &Command) -> Result<(), EnvironmentError> {
+        let failed = |source| EnvironmentError::Exec { name: self.name.to_owned(), source };
+        finish(step, self.name, &super::run(command, self.recorder, self.cancel).await.map_err(failed)?)
+    }
 }
 
 fn finish(step: &'static str, name: &str, finished: &Finished) -> Result<(), EnvironmentError> {

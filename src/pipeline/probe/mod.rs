@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 pub use call::{DescriptionCheck, ProbeCall, ProbeReport};
 pub use start::{ProbeError, ServicePlan};
 
+use crate::exec::Recorder;
 use crate::model::operation::Behaviour;
 use crate::model::{Entity, FieldType, SpecDocument};
 use walk::Walk;
@@ -37,8 +38,13 @@ use walk::Walk;
 /// Starts the service, exercises every operation, compares its description, and stops it.
 ///
 /// A service that starts but misbehaves is a report with failed calls; only one that cannot be started is an error.
-pub async fn probe(document: &SpecDocument, plan: &ServicePlan, cancel: &CancellationToken) -> Result<ProbeReport, ProbeError> {
-    let running = start::start(plan, cancel).await?;
+pub async fn probe(
+    document: &SpecDocument,
+    plan: &ServicePlan,
+    recorder: &Recorder,
+    cancel: &CancellationToken,
+) -> Result<ProbeReport, ProbeError> {
+    let running = start::start(plan, recorder, cancel).await?;
     let mut walk = Walk::new(document, running.client.clone());
     let mut description_checks = Vec::new();
     let cancelled = tokio::select! {

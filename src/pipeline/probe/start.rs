@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Payload};
 use crate::exec::capture::Captured;
-use crate::exec::{self, Command, Exit, Finished, Limits, Network, Service};
+use crate::exec::{self, Command, Exit, Finished, Limits, Network, Recorder, Service};
 use crate::model::Method;
 
 /// How long a service may take to become ready.
@@ -166,10 +166,10 @@ impl Running {
 }
 
 /// Migrates a fresh database, starts the service on a free port and waits until it is ready.
-pub(super) async fn start(plan: &ServicePlan, cancel: &CancellationToken) -> Result<Running, ProbeError> {
+pub(super) async fn start(plan: &ServicePlan, recorder: &Recorder, cancel: &CancellationToken) -> Result<Running, ProbeError> {
     let mut attempt = 1;
     loop {
-        match start_once(plan, cancel).await {
+        match start_once(plan, recorder, cancel).await {
             // Somebody else took the port between finding and binding it.
             Err(ProbeError::Ended { log, .. }) if attempt < PORTS_MAX && log.to_lowercase().contains("address already in use") => {
                 attempt += 1;
@@ -179,20 +179,20 @@ pub(super) async fn start(plan: &ServicePlan, cancel: &CancellationToken) -> Res
     }
 }
 
-async fn start_once(plan: &ServicePlan, cancel: &CancellationToken) -> Result<Running, ProbeError> {
+async fn start_once(plan: &ServicePlan, recorder: &Recorder, cancel: &CancellationToken) -> Result<Running, ProbeError> {
     let failed = |source| ProbeError::Io { source };
     let scratch = tempfile::Builder::new().prefix("specwave-probe-").tempdir().map_err(failed)?;
     let port = free_port().map_err(failed)?;
     if !plan.migrate.is_empty() {
         let mut migrate = command(plan, &plan.migrate, scratch.path(), port);
         migrate.limits.wall = MIGRATE_MAX;
-        let finished = exec::run(&migrate, cancel).await.map_err(|source| ProbeError::Exec { step: "migration", source })?;
+        let finished = exec::run(&migrate, recorder, cancel).await.map_err(|source| ProbeError::Exec { step: "migration", source })?;
         migrated(&finished)?;
     }
     let client = Client::new(port).map_err(|source| ProbeError::Client { source })?;
     let started = Instant::now();
     let start = command(plan, &plan.start, scratch.path(), port);
-    let service = exec::start(&start).await.map_err(|source| ProbeError::Exec { step: "start command", source })?;
+    let service = exec::start(&start, recorder).await.map_err(|source| ProbeError::Exec { step: "start command", source })?;
     let service = until_ready(plan, &client, service, cancel).await?;
     let ready_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(Running { client, ready_ms, service, scratch })

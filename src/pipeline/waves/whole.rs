@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::exec::repository::{Repository, Snapshot, discard_export};
 use crate::exec::workspace::Workspace;
-use crate::exec::{Command, Confinement, ExecError, Level};
-use crate::model::{CheckResult, Subject, Verdict};
+use crate::exec::{Command, Confinement, ExecError, Level, Recorder};
+use crate::model::{CheckResult, Phase, Subject, Verdict};
 use crate::pipeline::toolchain::{self, Toolchain};
 use crate::pipeline::{PipelineError, Run};
 
@@ -29,7 +29,7 @@ impl Whole<'_> {
         let mut checks = Vec::new();
         if let Some(tools) = self.tools {
             let files = self.files(&dir).await?;
-            checks.extend(tools.check_unit(&dir, &files, &self.run.stop).await?.0);
+            checks.extend(tools.check_unit(&dir, &files, &self.recorder(), &self.run.stop).await?.0);
         }
         checks.extend(self.command(&dir).await?);
         // What was called off has found nothing.
@@ -54,6 +54,10 @@ impl Whole<'_> {
         Ok(touched.into_iter().filter(there).collect())
     }
 
+    fn recorder(&self) -> Recorder {
+        self.run.commands.of_phase(Phase::Waves)
+    }
+
     /// Runs the command of the user's; one that cannot even be started has failed.
     async fn command(&self, dir: &Path) -> Result<Option<CheckResult>, PipelineError> {
         let words = &self.run.config.wave_check;
@@ -69,7 +73,7 @@ impl Whole<'_> {
         command.confinement = Confinement::needing(Level::Seccomp, !self.run.config.sandbox_required);
         command.limits.wall = self.run.config.wave_check_wall;
         let subject = Some(Subject::Project(NAME.to_owned()));
-        match crate::exec::run(&command, &self.run.stop).await {
+        match crate::exec::run(&command, &self.recorder(), &self.run.stop).await {
             Ok(finished) => Ok(Some(toolchain::judged(NAME, subject, &command, &finished))),
             Err(error @ ExecError::Refused { .. }) => {
                 let (command, detail) = (command.line(), error.to_string());

@@ -22,7 +22,7 @@ pub use tools::Tools;
 use super::language::{Language, SCRIPTS};
 use super::skill::Skill;
 use super::verdict::{FileVerdict, Judgement, Problem};
-use crate::exec::{self, Command, Exit, Limits};
+use crate::exec::{self, Command, Exit, Limits, Recorder};
 
 /// How long one tool may take on a project.
 const WALL_MAX: Duration = Duration::from_mins(5);
@@ -119,7 +119,8 @@ fn command(argv: impl IntoIterator<Item = String>, root: &Path, tools: &Tools) -
 /// What a command answered on stdout, when it exited with one of these codes.
 async fn answer(command: &Command, codes: &[i32], cancel: &CancellationToken) -> Result<String, String> {
     let program = command.argv.first().map_or("", |program| program.rsplit('/').next().unwrap_or(program)).to_owned();
-    let finished = exec::run(command, cancel).await.map_err(|error| error.to_string())?;
+    // They belong to no run: whoever asks for them sees what they find.
+    let finished = exec::run(command, &Recorder::nowhere(), cancel).await.map_err(|error| error.to_string())?;
     match finished.exit {
         Exit::Code(code) if codes.contains(&code) => {}
         exit => return Err(format!("{program} ended with {exit}: {}", first_line(&finished.stderr.text()))),

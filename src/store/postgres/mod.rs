@@ -11,6 +11,7 @@ pub mod backlog;
 pub mod budgets;
 pub mod campaigns;
 pub mod catalogue;
+pub mod commands;
 pub mod degradations;
 mod error;
 pub mod findings;
