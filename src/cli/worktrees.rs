@@ -1,4 +1,4 @@
-//! `specwave worktrees`: the directories in which agents work, or left their work to be looked at.
+//! `specwave worktrees`: the directories in which agents work, or left their work to be looked at, and those that are held ready for them.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use crate::exec::repository::{self, Listed, RepositoryError, State};
 /// List the directories that agents work in, and those that were kept after a failure.
 #[derive(Debug, clap::Args)]
 pub struct WorktreesArgs {
-    /// Remove those that nobody works in
+    /// Remove those that no worker holds
     #[arg(long)]
     discard: bool,
     /// Print JSON
@@ -44,6 +44,7 @@ pub async fn run(args: WorktreesArgs, global: &Global) -> anyhow::Result<ExitCod
 fn row(tree: &Listed) -> Vec<String> {
     let state = match tree.state {
         State::Active => "at work",
+        State::Prepared => "prepared",
         State::Kept => "kept",
         State::Left => "left behind",
     };

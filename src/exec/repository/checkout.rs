@@ -1,15 +1,24 @@
-//! Writing the files of a commit into an empty directory, byte for byte: no line ends, filters or links are interpreted.
+//! Writing the files of a commit into a directory, byte for byte: no line ends, filters or links are interpreted. Called by `worktree`; replaces
+//! nothing that is there.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::objects::{Entry, FILE_BYTES_MAX, Mode, Objects, portions};
 use super::worktree::blocking;
 use super::{LeftOut, RepositoryError};
 use crate::exec::tree::{TreeFile, check_path, locate, write_file};
+
+/// So often a tree is sealed, until the seal is newer than what it seals: the clock of a file system goes on every few milliseconds. One that is
+/// coarser leaves files of which nobody knows whether they were touched, which is no harm.
+const SEAL_TRIES: u32 = 20;
+/// The pause between.
+const SEAL_PAUSE: Duration = Duration::from_millis(1);
 
 /// A file of the commit that a work tree was written from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +52,11 @@ impl Stamp {
     pub(super) fn untouched(self, now: Self, sealed: Self) -> bool {
         self == now && self.changed < sealed.changed
     }
+
+    /// True for the same file after it was moved, which the kernel counts as a change.
+    pub(super) fn only_moved(self, now: Self) -> bool {
+        Self { changed: now.changed, ..self } == now
+    }
 }
 
 impl From<&fs::Metadata> for Stamp {
@@ -57,11 +71,12 @@ impl From<&fs::Metadata> for Stamp {
     }
 }
 
-/// Writes the files of a commit. Gives all of them by path, and those that are not there, with the reason.
+/// Writes the files of a commit, but those that are there already. Gives all of them by path, and those that cannot be there, with the reason.
 pub(super) async fn check_out(
     objects: &Objects,
     entries: &[Entry],
     tree: &Path,
+    there: Option<&BTreeMap<String, Placed>>,
 ) -> Result<(BTreeMap<String, Placed>, Vec<LeftOut>), RepositoryError> {
     let (mut placed, mut absent, mut wanted) = (BTreeMap::new(), Vec::new(), Vec::new());
     for entry in entries {
@@ -69,6 +84,10 @@ pub(super) async fn check_out(
             absent.push(LeftOut::new("a name that is not UTF-8", "it cannot be told apart reliably"));
             continue;
         };
+        if let Some(placed_before) = there.and_then(|there| there.get(&path)) {
+            placed.insert(path, placed_before.clone());
+            continue;
+        }
         match (obstacle(&path, entry), entry.mode) {
             (None, Some(mode)) => wanted.push((path.clone(), mode, entry.content.clone(), entry.bytes.unwrap_or(0))),
             (reason, _) => absent.push(LeftOut::new(&path, reason.unwrap_or("it is a submodule"))),
@@ -88,6 +107,21 @@ pub(super) async fn check_out(
         }
     }
     Ok((placed, absent))
+}
+
+/// Writes the file whose time tells when a tree was finished. Blocks.
+pub(super) fn seal(at: &Path, placed: &BTreeMap<String, Placed>) -> Result<Stamp, RepositoryError> {
+    let newest = placed.values().filter_map(|file| file.stamp).map(|stamp| stamp.changed).max();
+    let again = || fs::write(at, "").and_then(|()| Stamp::of(at)).map_err(RepositoryError::io("write", at));
+    let mut sealed = again()?;
+    for _ in 1..SEAL_TRIES {
+        if newest.is_none_or(|newest| newest < sealed.changed) {
+            break;
+        }
+        thread::sleep(SEAL_PAUSE);
+        sealed = again()?;
+    }
+    Ok(sealed)
 }
 
 /// Why a file cannot be written, if so.

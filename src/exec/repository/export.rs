@@ -1,15 +1,19 @@
-//! States of the branch in a directory of their own, for checks of the whole: as they are, or as they would be without somebody's work.
+//! States of the branch in a directory of their own, for checks of the whole: as they are, or as they would be without somebody's work. Called by
+//! `pipeline`; moves no branch.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::checkout::check_out;
 use super::commit::take_back_message;
+use super::home::{About, remove_tree};
 use super::objects::Merging;
-use super::worktree::{blocking, remove_tree};
+use super::pool::Pool;
+use super::worktree::{Laid, blocking};
 use super::{CommitId, Landed, LeftOut, Repository, RepositoryError};
+
+/// What stands in place of a unit's key beside a tree that such a state was in.
+const WHOLE: &str = "the whole";
 
 /// A commit that is never on a branch has a time, too.
 const NO_TIME: i64 = 0;
@@ -24,6 +28,32 @@ impl From<&CommitId> for Snapshot {
     }
 }
 
+/// A state in its directory. Dropped without [`Exported::retire`] it stays there.
+#[derive(Debug)]
+pub struct Exported {
+    pool: Pool,
+    tree: PathBuf,
+    about: About,
+    laid: Laid,
+}
+
+impl Exported {
+    /// What of it cannot be there, with the reason.
+    pub fn absent(&self) -> &[LeftOut] {
+        &self.laid.absent
+    }
+
+    /// Removes it, and holds those of its files ready for others that nobody can have touched, where there is room. No process may live
+    /// that has it open.
+    pub async fn retire(self) -> Result<(), RepositoryError> {
+        let retire = move || {
+            self.pool.put(&self.tree, &self.laid, self.about);
+            remove_tree(&self.tree)
+        };
+        blocking(retire).await
+    }
+}
+
 /// Removes a directory with everything in it, whatever a command has made of its permissions.
 pub async fn discard_export(dir: &Path) -> Result<(), RepositoryError> {
     let dir = dir.to_owned();
@@ -31,16 +61,15 @@ pub async fn discard_export(dir: &Path) -> Result<(), RepositoryError> {
 }
 
 impl Repository {
-    /// Makes the directory exactly those files; gives what of them cannot be there, with the reason.
-    pub async fn export(&self, snapshot: &Snapshot, dir: &Path) -> Result<Vec<LeftOut>, RepositoryError> {
+    /// Makes the directory exactly those files, out of a work tree that is held ready where there is one. When it was finished is written beside it.
+    pub async fn export(&self, snapshot: &Snapshot, dir: &Path) -> Result<Exported, RepositoryError> {
         let entries = self.objects.entries(&snapshot.0).await?;
-        let empty = dir.to_owned();
-        blocking(move || {
-            remove_tree(&empty)?;
-            fs::create_dir_all(&empty).map_err(RepositoryError::io("create", &empty))
-        })
-        .await?;
-        Ok(check_out(&self.objects, &entries, dir).await?.1)
+        discard_export(dir).await?;
+        let tree = dir.to_owned();
+        let laid = self.lay(entries, tree.clone(), tree.with_extension("sealed")).await?;
+        let base = CommitId::parse(&snapshot.0).unwrap_or_else(|| self.start().clone());
+        let about = About::now(WHOLE, 0, self.branch(), &base);
+        Ok(Exported { pool: self.pool.clone(), tree, about, laid })
     }
 
     /// The branch as it would be without that work; none where later work builds on it. No branch moves.

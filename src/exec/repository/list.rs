@@ -1,11 +1,12 @@
-//! The work trees that are on disk.
+//! The work trees that are on disk, those that are held ready included. Called by `cli` and `pool`; removes none that somebody holds.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::home::{Listed, discard, look};
 use super::place::WORKTREES;
-use super::worktree::{Listed, blocking, discard, look};
+use super::worktree::blocking;
 use super::{Repository, RepositoryError};
 
 /// More work trees are not listed: every unit of the largest plan with its former attempts.
@@ -24,7 +25,7 @@ pub async fn all_worktrees(data_dir: &Path) -> Result<Vec<Listed>, RepositoryErr
     .await
 }
 
-/// Removes a work tree of that data directory that nobody works in; false when somebody does.
+/// Removes a work tree of that data directory that nobody holds; false when somebody does.
 pub async fn discard_worktree(data_dir: &Path, listed: &Listed) -> Result<bool, RepositoryError> {
     let Some(home) = listed.path.parent().filter(|home| home.starts_with(data_dir.join(WORKTREES))).map(Path::to_owned) else {
         return Ok(false);
@@ -61,13 +62,13 @@ impl Repository {
         blocking(list).await
     }
 
-    /// Removes a work tree that nobody works in; false when somebody does.
+    /// Removes a work tree that nobody holds; false when somebody does.
     pub async fn discard(&self, listed: &Listed) -> Result<bool, RepositoryError> {
         discard_worktree(&self.site.data_dir, listed).await
     }
 }
 
-fn directories(dir: &Path) -> Result<Vec<PathBuf>, RepositoryError> {
+pub(super) fn directories(dir: &Path) -> Result<Vec<PathBuf>, RepositoryError> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(RepositoryError::io("list", dir))?,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 
 use super::objects::Objects;
+use super::pool::Pool;
 use super::{CommitId, Files, Git, RepositoryError, Site};
 
 /// The branch that `HEAD` of an empty repository would name is of no interest; the tree of its first commit is empty.
@@ -19,6 +20,7 @@ const FIRST_MESSAGE: &str = "Start of the run\n";
 pub struct Repository {
     pub(super) objects: Objects,
     pub(super) site: Site,
+    pub(super) pool: Pool,
     start: CommitId,
 }
 
@@ -117,7 +119,7 @@ impl Repository {
     /// With the branch where it is, or else where it starts.
     async fn begin(git: &Git, site: &Site, origin: Origin) -> Result<Self, RepositoryError> {
         let objects = Objects { git: git.clone(), dir: origin.git_dir };
-        let repository = Self { objects, site: site.clone(), start: origin.start };
+        let repository = Self { objects, site: site.clone(), pool: Pool::new(site.prepared(), 0), start: origin.start };
         if repository.objects.resolve(&site.branch()).await?.is_none() {
             let moved = repository.move_branch(None, &repository.start).await?;
             if !moved && repository.objects.resolve(&site.branch()).await?.is_none() {

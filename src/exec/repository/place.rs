@@ -9,6 +9,9 @@ pub(super) const WORKTREES: &str = "worktrees";
 /// The folder in which repositories are, one for each run, with what is known of those that are the user's.
 const REPOSITORIES: &str = "repositories";
 
+/// The folder among those of units in which the work trees are that are held ready; theirs are named by hashes.
+const PREPARED: &str = "prepared";
+
 /// Longest slug and longest run id: a branch's name is a file's name, and both are in it.
 const NAME_CHARS_MAX: usize = 64;
 
@@ -63,6 +66,11 @@ impl Site {
     /// The run's work trees.
     pub(super) fn worktrees(&self) -> PathBuf {
         self.data_dir.join(WORKTREES).join(&self.run)
+    }
+
+    /// Those that are held ready.
+    pub(super) fn prepared(&self) -> PathBuf {
+        self.worktrees().join(PREPARED)
     }
 }
 

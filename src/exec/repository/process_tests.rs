@@ -160,3 +160,26 @@ async fn what_a_dead_process_left_of_an_attempt_is_made_anew() {
     assert_eq!(worktree.path(), left.path);
     assert!(worktree.diff(&ChangeLimits::default()).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn what_a_dead_process_held_ready_goes_at_the_next_use() {
+    if let Some((dir, _)) = host() {
+        let repository = open(&dir).await.holding_ready(2);
+        for unit in ["unit/a", "unit/b"] {
+            repository.worktree(unit, 1, repository.start()).await.unwrap().retire().await.unwrap();
+        }
+        let worktree = repository.worktree("unit/c", 1, repository.start()).await.unwrap();
+        repository.worktree("unit/d", 1, repository.start()).await.unwrap().retire().await.unwrap();
+        worktree.retire().await.unwrap();
+        die();
+    }
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository.clone().holding_ready(2);
+    killed("what_a_dead_process_held_ready_goes_at_the_next_use", fixture.dir.path());
+    let states: Vec<State> = repository.worktrees().await.unwrap().iter().map(|listed| listed.state).collect();
+    assert_eq!(states, [State::Left; 2]);
+    let worktree = repository.worktree("unit/a", 2, repository.start()).await.unwrap();
+    assert_eq!(repository.worktrees().await.unwrap().len(), 1);
+    worktree.remove().await.unwrap();
+    assert!(!fixture.dir.path().join("worktrees/0190-r1").exists());
+}
