@@ -127,6 +127,11 @@ pub trait Agent: Send + Sync {
         false
     }
 
+    /// True when something of it may live on after the work and still have the tree open: nobody else is given any part of that.
+    fn lives_on(&self) -> bool {
+        false
+    }
+
     /// The name of a secret that it was given, when a text holds its value: nothing that holds one is taken or kept.
     fn gives_away(&self, _text: &[u8]) -> Option<&str> {
         None

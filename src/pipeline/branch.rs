@@ -55,11 +55,21 @@ pub async fn phase(run: &Run) -> Result<(), PipelineError> {
 pub(super) async fn open(run: &Run) -> Result<Repository, PipelineError> {
     let git = Git::find(None).await?;
     let site = Site { data_dir: run.config.data_dir.clone(), run: run.id.to_string(), slug: run.submission.slug.clone() };
-    let Some(named) = &run.submission.options.repository else {
-        return Ok(Repository::open_or_create(&git, &site, OffsetDateTime::now_utc().unix_timestamp()).await?);
+    let opened = match &run.submission.options.repository {
+        None => Repository::open_or_create(&git, &site, OffsetDateTime::now_utc().unix_timestamp()).await,
+        Some(named) => Repository::of_user(&git, &site, &named.path, named.base.as_deref()).await,
     };
-    match Repository::of_user(&git, &site, &named.path, named.base.as_deref()).await {
-        Err(RepositoryError::NotARepository { path, reason }) => Err(PipelineError::Elsewhere { path, reason }),
-        opened => Ok(opened?),
+    match (opened, &run.submission.options.repository) {
+        (Err(RepositoryError::NotARepository { path, reason }), Some(_)) => Err(PipelineError::Elsewhere { path, reason }),
+        // Each unit that is under way may leave a tree to the one after it.
+        (opened, _) => Ok(opened?.holding_ready(run.config.concurrency)),
+    }
+}
+
+/// Removes the work trees that are held ready, when the work on a run has ended here. What stays is found by whoever works on it next.
+pub(super) async fn leave(run: &Run) {
+    let Some(repository) = run.repository.get() else { return };
+    if let Err(error) = repository.hold_none_ready().await {
+        tracing::warn!(%error, "work trees that were held ready could not be removed");
     }
 }

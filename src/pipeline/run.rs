@@ -209,6 +209,12 @@ impl Run {
         self.repository.get_or_try_init(|| branch::open(self)).await.map(Some)
     }
 
+    /// Puts in order what this process has of it, when its work on the run ends here.
+    pub async fn leave(&self) {
+        self.commands.stored().await;
+        branch::leave(self).await;
+    }
+
     /// Every unit, without the gates.
     pub async fn units(&self) -> Result<Vec<UnitRow>, StoreError> {
         let mut tx = self.tx().await?;

@@ -23,6 +23,6 @@ pub async fn help(run: &Run, same_host: bool) -> Result<(), PipelineError> {
     // What is asked to stop here stays the driver's: nothing is lost but this hand.
     let span = tracing::info_span!("run", run = %run.id, helping = true);
     let worked = units::work(&shared, &CancellationToken::new()).instrument(span).await;
-    run.commands.stored().await;
+    run.leave().await;
     worked
 }

@@ -67,7 +67,7 @@ pub async fn drive(run: &Run, slot: &Slot) -> Result<RunState, PipelineError> {
     let renewal = renew(run.clone(), lost.clone(), Arc::clone(&outages));
     let outcome = ride_out(run, slot, &lost).instrument(tracing::info_span!("run", run = %run.id)).await;
     renewal.abort();
-    run.commands.stored().await;
+    run.leave().await;
     if let Err(error) = outages.note(run).await {
         tracing::warn!(%error, "what the run had to do without could not be written down");
     }

@@ -92,7 +92,8 @@ pub(super) async fn perform(
     failpoint::hit("unit.after_effect");
     let Some(tree) = tree else { return Ok(attempt) };
     if matches!(attempt.result, UnitResult::Succeeded { .. }) {
-        tree.remove().await?;
+        let left = if chosen.agent.lives_on() { tree.remove().await } else { tree.retire().await };
+        left?;
         return Ok(attempt);
     }
     let kept = tree.keep().await?;

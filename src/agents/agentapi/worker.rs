@@ -117,6 +117,11 @@ impl Agent for AgentApiWorker {
         true
     }
 
+    /// Its server does, and what that has started.
+    fn lives_on(&self) -> bool {
+        true
+    }
+
     fn patience(&self) -> Option<Duration> {
         Some(self.deadline)
     }

@@ -1,4 +1,5 @@
-//! One state of the branch, checked as a whole in a directory that is made for it and removed afterwards.
+//! One state of the branch, checked as a whole in a directory that is made for it and removed afterwards. What the checks left untouched serves the
+//! next state.
 
 use std::path::Path;
 
@@ -25,13 +26,14 @@ impl Whole<'_> {
     pub(super) async fn check(&self, at: &Snapshot) -> Result<Vec<CheckResult>, PipelineError> {
         self.run.check_stop()?;
         let dir = self.place()?.path().to_owned();
-        self.repository.export(at, &dir).await?;
+        let exported = self.repository.export(at, &dir).await?;
         let mut checks = Vec::new();
         if let Some(tools) = self.tools {
             let files = self.files(&dir).await?;
             checks.extend(tools.check_unit(&dir, &files, &self.recorder(), &self.run.stop).await?.0);
         }
         checks.extend(self.command(&dir).await?);
+        exported.retire().await?;
         // What was called off has found nothing.
         self.run.check_stop()?;
         Ok(checks)
