@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Account, Agent, AgentError, Delivered, Delivery, Work};
+use super::{Agent, AgentError, Delivered, Delivery, Work};
 use crate::generate::TargetPack;
 use crate::model::AgentKind;
 
@@ -44,7 +44,7 @@ impl Agent for GeneratorAgent {
         Box::pin(async move {
             let generate = move || pack.generate(&work.document, &work.unit.key, &work.prior);
             match tokio::task::spawn_blocking(generate).await {
-                Ok(Ok(files)) => Ok(Delivered { files, account: Account::default() }),
+                Ok(Ok(files)) => Ok(Delivered { files, ..Delivered::default() }),
                 Ok(Err(error)) => Err(AgentError::Generate(error)),
                 Err(error) => Err(AgentError::Stopped(error.to_string())),
             }

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Account, Agent, Delivered, Delivery, Work};
+use super::{Agent, Delivered, Delivery, Work};
 use crate::generate::GeneratedFile;
 use crate::model::AgentKind;
 
@@ -49,7 +49,7 @@ impl Agent for HandedIn {
             content: file.content.clone(),
             executable: file.executable,
         });
-        let delivered = Delivered { files: files.collect(), account: Account::default() };
+        let delivered = Delivered { files: files.collect(), ..Delivered::default() };
         Box::pin(std::future::ready(Ok(delivered)))
     }
 }

@@ -4,6 +4,7 @@
 //! Called by `runner`. An agent delivers files; it never judges them, stores them, or changes a unit's state.
 
 pub mod agentapi;
+pub mod asking;
 pub mod assignment;
 #[cfg(test)]
 mod assignment_tests;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use asking::AskError;
 pub use assignment::{Assignment, Request, assign, expected_kind};
 pub use generator::GeneratorAgent;
 pub use listener::{Listener, News};
@@ -86,6 +88,8 @@ pub struct Briefing {
 pub struct Delivered {
     /// The files; none of whoever works in a tree.
     pub files: Vec<GeneratedFile>,
+    /// What whoever works in a tree asks in its last line, or why that is no question; it counts where nothing was changed.
+    pub asked: Option<Result<String, AskError>>,
     /// What it used and said.
     pub account: Account,
 }

@@ -65,7 +65,9 @@ pub async fn ask(agent: &dyn Agent) -> Result<Delivered, AgentError> {
         content: file.content.clone(),
         executable: file.executable,
     };
-    Ok(Delivered { files: found.iter().map(file).collect(), ..delivered })
+    let files: Vec<GeneratedFile> = found.iter().map(file).collect();
+    let delivered = delivered.or_asks(files.is_empty())?;
+    Ok(Delivered { files, ..delivered })
 }
 
 /// One small file.

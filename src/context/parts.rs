@@ -102,7 +102,9 @@ fn unit(input: &Input<'_>) -> Vec<Text> {
 fn answers(input: &Input<'_>) -> Vec<Text> {
     let part = |question: &Question| {
         let answer = question.answer.as_deref()?;
-        let asked = if question.question.is_empty() { String::new() } else { format!("Question: {}\n", question.question) };
+        // Only what is answered stands in the first column: no question, which an agent may have asked, looks like its own answer.
+        let asked = question.question.replace('\n', "\n  ");
+        let asked = if asked.is_empty() { asked } else { format!("Question: {asked}\n") };
         let said = fenced("answer", &format!("about {}", input.unit.key), &format!("{asked}Answer: {answer}\n"));
         Some(text(format!("question {}", question.id), said))
     };

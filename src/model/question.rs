@@ -5,6 +5,9 @@ use time::OffsetDateTime;
 
 use super::QuestionId;
 
+/// The longest question, and the longest answer, in bytes: a context of the smallest level still holds one of each.
+pub const TEXT_BYTES_MAX: usize = 2_000;
+
 /// What somebody wants to know about a unit, or what somebody said about it without having been asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Question {

@@ -11,13 +11,12 @@ use thiserror::Error;
 
 use super::again::{self, AgainError, Wish};
 use crate::engine::EngineError;
+pub use crate::model::question::TEXT_BYTES_MAX;
 use crate::model::{Actor, Question, QuestionId, RunState, UnitState};
 use crate::redact::redact;
 use crate::store::postgres::tasks::{self, UnitEntry};
 use crate::store::postgres::{StoreError, TenantTx, audit, questions, runs, settle};
 
-/// The longest question, and the longest answer, in bytes: a context of the smallest level still holds one of each.
-pub const TEXT_BYTES_MAX: usize = 2_000;
 /// Questions and clarifications about one unit of a run.
 pub const QUESTIONS_MAX: usize = 100;
 

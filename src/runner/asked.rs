@@ -15,7 +15,7 @@ const ANSWERS_TOLD_MAX: u32 = 20;
 
 /// Of an open question so much is quoted in the reason for which a unit waits.
 const QUOTED_CHARS_MAX: usize = 300;
-/// Of what an agent asks so much is noted: characters of four bytes still fit, with what says that some are left out.
+/// Of what an agent asks at greater length so much is noted: characters of four bytes still fit, with what says that some are left out.
 const NOTED_CHARS_MAX: usize = asking::TEXT_BYTES_MAX / 4 - 50;
 
 /// Questions about one unit.
@@ -69,19 +69,22 @@ impl Asked {
     }
 }
 
-/// Notes what an agent wants to know. What cannot be noted is in the try's own error all the same.
-pub(super) async fn note(shared: &Shared, unit: &Task, agent: &str, question: &str) -> Result<(), PipelineError> {
+/// Notes what an agent wants to know, and gives why the unit waits now. What cannot be noted is in the try's own error all the same.
+pub(super) async fn note(shared: &Shared, unit: &Task, agent: &str, question: &str) -> Result<Option<String>, PipelineError> {
     let run = &shared.run;
     let mut tx = run.tx().await?;
-    let Some(entry) = tasks::unit_of_key(&mut tx, run.id, &unit.key).await? else { return Ok(()) };
+    let Some(entry) = tasks::unit_of_key(&mut tx, run.id, &unit.key).await? else { return Ok(None) };
     let actor = Actor { organization: run.organization, name: format!("agent:{agent}") };
-    let question = shorten(question, NOTED_CHARS_MAX);
-    match asking::ask(&mut tx, &actor, &entry, &question).await {
-        Ok(_) => Ok(tx.commit().await?),
+    let most = if question.len() > asking::TEXT_BYTES_MAX { NOTED_CHARS_MAX } else { question.len() };
+    match asking::ask(&mut tx, &actor, &entry, &shorten(question, most)).await {
+        Ok(question) => {
+            tx.commit().await?;
+            Ok(Asked { open: vec![question], answered: Vec::new() }.holds(unit))
+        }
         Err(QuestionError::Store(error)) => Err(error.into()),
         Err(refusal) => {
             tracing::warn!(unit = unit.key, agent, %refusal, "what an agent wants to know could not be noted");
-            Ok(())
+            Ok(None)
         }
     }
 }

@@ -50,6 +50,11 @@ impl Before {
         Ok(Self { failed, attempt, reopened })
     }
 
+    /// Its files, by their hashes.
+    pub(super) fn files(&self) -> BTreeMap<String, String> {
+        self.failed.as_ref().and_then(|row| row.ended.as_ref()).map(|ended| ended.files.clone()).unwrap_or_default()
+    }
+
     /// What the next one is told of it.
     pub(super) async fn repair(&self, shared: &Shared) -> Result<Option<Repair>, PipelineError> {
         let Some(ended) = self.failed.as_ref().and_then(|row| row.ended.as_ref()) else { return Ok(None) };

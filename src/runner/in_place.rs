@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::paths::Others;
 use super::unit::Shared;
-use crate::agents::Agent;
+use crate::agents::{Agent, AgentError, Delivered};
 use crate::exec::repository::{Change, ChangeLimits, Mode, Outside, RepositoryError, Scope, Why, Widening, Worktree};
 use crate::exec::tree::Tree;
 use crate::generate::GeneratedFile;
@@ -114,6 +114,27 @@ pub(super) async fn take(
     let removed = change.files.iter().filter(|file| file.now.is_none());
     log.extend(removed.map(|file| format!("{} removed {}\n", agent.name(), file.path)));
     Ok(Ok(Taken { change: Some(change), files, widened: scope.widened, log }))
+}
+
+/// What the agent asks, where it asks and has changed nothing beyond what was put into its tree; else its delivery.
+pub(super) async fn or_asks(
+    delivered: Delivered,
+    worktree: &Worktree,
+    put: &BTreeMap<String, String>,
+) -> Result<Result<Delivered, AgentError>, PipelineError> {
+    if delivered.asked.is_none() {
+        return Ok(Ok(delivered));
+    }
+    let unchanged = match worktree.diff(&ChangeLimits::default()).await {
+        Ok(change) => {
+            let tree = change.tree();
+            let as_put = tree.iter().filter(|(path, file)| put.get(*path) == Some(&file.stamp().sha256)).count();
+            as_put == change.files.len()
+        }
+        Err(RepositoryError::TooMuch { .. }) => false,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(delivered.or_asks(unchanged))
 }
 
 /// Names the secret, and nothing that could hold it.

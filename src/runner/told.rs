@@ -18,7 +18,7 @@ use super::enrolling::{self, Sending};
 use super::in_place::{self, Taken};
 use super::paths::{self, Others};
 use super::unit::Shared;
-use crate::agents::{Account, Briefing, Delivered, Meter, Work};
+use crate::agents::{Account, AgentError, Briefing, Delivered, Meter, Work};
 use crate::engine::{Claim, ErrorClass, UnitResult};
 use crate::exec::repository::{Scope, Widening, Worktree};
 use crate::exec::tree::Tree;
@@ -76,18 +76,13 @@ pub(super) async fn perform(
         recorder: seams.recorder.clone(),
     };
     failpoint::hit("unit.working");
-    let attempt = match chosen.agent.perform(work).await {
+    let performed = match (chosen.agent.perform(work).await, &tree) {
+        (Ok(delivered), Some(tree)) => in_place::or_asks(delivered, tree, &before.files()).await?,
+        (performed, _) => performed,
+    };
+    let attempt = match performed {
         Ok(delivered) => hand.judge(delivered, tree.as_ref()).await?,
-        Err(error) => {
-            let (class, message) = (error.class(), error.to_string());
-            if let Some(question) = error.question() {
-                asked::note(shared, unit, chosen.agent.name(), question).await?;
-            }
-            // What is nobody's fault says nothing of whoever was sent.
-            let passed = (!matches!(class, ErrorClass::Transient | ErrorClass::Cancelled)).then_some(false);
-            write_down(shared, claim, &error.account(), &Tree::new(), passed).await?;
-            Attempt::failed(class, &message)
-        }
+        Err(error) => hand.came_to_nothing(error).await?,
     };
     failpoint::hit("unit.after_effect");
     let Some(tree) = tree else { return Ok(attempt) };
@@ -148,6 +143,20 @@ impl Hand<'_> {
         write_down(self.shared, claim, &Account::default(), tree, Some(true)).await?;
         let log = format!("its work was merged before, by a try that was not settled\n{ran}");
         Ok(Attempt { checks, log, ..Attempt::of(UnitResult::Succeeded { artifacts: tree.artifacts() }) })
+    }
+
+    /// What a try without files came to: a question that a person is to answer, or a failure.
+    async fn came_to_nothing(&self, error: AgentError) -> Result<Attempt, PipelineError> {
+        let Given { unit, claim, .. } = *self.given;
+        let (class, message) = (error.class(), error.to_string());
+        let waits = match error.question() {
+            Some(question) => asked::note(self.shared, unit, self.chosen.agent.name(), question).await?,
+            None => None,
+        };
+        // What is nobody's fault says nothing of whoever was sent.
+        let passed = (waits.is_none() && !matches!(class, ErrorClass::Transient | ErrorClass::Cancelled)).then_some(false);
+        write_down(self.shared, claim, &error.account(), &Tree::new(), passed).await?;
+        Ok(waits.map_or_else(|| Attempt::failed(class, &message), |reason| Attempt::of(UnitResult::Waiting { reason })))
     }
 
     /// Checks what came back, and takes it or says what is wrong with it.

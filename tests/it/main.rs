@@ -5,6 +5,7 @@
 #[path = "../standin/agentapi.rs"]
 mod agentapi;
 mod agents;
+mod asking;
 mod command_agent;
 mod commands;
 mod compose;

@@ -51,7 +51,7 @@ impl Stage {
     }
 
     /// An installation with one agent, `hands`, which a server stands behind.
-    fn behind(server: &AgentServer) -> Self {
+    pub fn behind(server: &AgentServer) -> Self {
         let stage = Self { installation: Installation::own(), folder: TempDir::new().unwrap() };
         let settings = format!("base_url = \"{}\"\nsettle_secs = 1\n", server.url);
         stage.add(&format!("[[profile]]\nname = \"hands\"\nkind = \"agentapi\"\n[profile.settings]\n{settings}"));

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::form::Wanted;
 use super::{AgentApi, AgentApiError, AgentApiTask, Cause};
+use crate::agents::asking::asked;
 use crate::agents::llm::LlmTask;
 use crate::agents::llm::prompt::Prompts;
 use crate::agents::meter::Held;
@@ -67,7 +68,10 @@ impl AgentApiWorker {
         // The protocol tells no use: all that was set aside counts.
         held.settle(self.bound.used_up()).await;
         match performed {
-            Ok(outcome) => Ok(Delivered { files: Vec::new(), account: account(&outcome.transcript) }),
+            Ok(outcome) => {
+                let asked = asked(&redact(&outcome.last.content));
+                Ok(Delivered { files: Vec::new(), asked, account: account(&outcome.transcript) })
+            }
             Err(AgentApiError { cause: cause @ Cause::NeedsInput(_), transcript }) => {
                 // Its terminal still stands at the question: whoever answers must know that.
                 let question = redact(&format!("{cause}; hint: {}", cause.hint()));

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{CommandAgent, CommandError, CommandOutcome, CommandTask, Progress};
+use crate::agents::asking::asked;
 use crate::agents::llm::LlmTask;
 use crate::agents::llm::prompt::Prompts;
 use crate::agents::meter::Held;
@@ -92,7 +93,8 @@ impl CommandWorker {
         match performed {
             Ok(outcome) => {
                 held.settle(spent(&outcome, bound)).await;
-                Ok(Delivered { files: Vec::new(), account: account(&task.prompt, &outcome, &reached) })
+                let asked = outcome.message.as_deref().and_then(asked);
+                Ok(Delivered { files: Vec::new(), asked, account: account(&task.prompt, &outcome, &reached) })
             }
             Err(error) => {
                 held.settle(spent(&error.outcome, bound)).await;

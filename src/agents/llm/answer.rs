@@ -12,6 +12,8 @@
 //! states the number of files, so an answer that was cut anywhere is never taken for a whole one. A line of a file that itself starts
 //! with the marker carries a backslash, so every text can be a file. Nothing is guessed: what does not fit is an error that says what.
 //!
+//! Instead of files an answer may hold one question to a person, as `asking` says: alone, and in its last line.
+//!
 //! Called by the agent. It decides nothing about what the files say.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +23,7 @@ use thiserror::Error;
 
 use super::partial::Partial;
 use super::paths::check_path;
+use crate::agents::asking::question;
 
 /// The form as a model is told. It belongs to the reader below, so no folder of prompts replaces it.
 pub(super) const FORM: &str = include_str!("form.md");
@@ -30,6 +33,8 @@ pub(super) const MARKER: &str = "%%%specwave ";
 const FENCE: &str = "```";
 /// Said of a file whose last line does not end in a line break.
 const BARE: &str = " (no final line break)";
+/// What is said where files and a question meet.
+const ALONE: &str = "write either files or one question and nothing else";
 /// More files than any unit writes.
 const FILES_MAX: usize = 200;
 /// A source file beyond this is no source file.
@@ -39,13 +44,15 @@ pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How much of a text without files is repeated in an error.
 const EXCERPT_CHARS_MAX: usize = 300;
 
-/// The files of an answer.
+/// The files of an answer, or what it asks instead.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answer {
     /// Content by path.
     pub files: BTreeMap<String, String>,
     /// Paths whose content stood in a code fence, which was taken off.
     pub unfenced: Vec<String>,
+    /// What it asks; then there are no files.
+    pub question: Option<String>,
 }
 
 /// Why a text is no answer.
@@ -86,9 +93,22 @@ pub fn parse(text: &str) -> Result<Answer, AnswerError> {
 }
 
 impl Answer {
+    /// True when that line would be the last one of these files.
+    fn ends(&self, marker: &str) -> bool {
+        marker == format!("done {}", self.files.len())
+    }
+
+    /// The same; a question that the end of the answer has cut off is none.
+    pub(super) fn check_whole(self, cut_off: bool) -> Result<Self, AnswerError> {
+        if cut_off && self.question.is_some() { Err(AnswerError::Unfit("the question was cut off".to_owned())) } else { Ok(self) }
+    }
+
     /// Checks the paths against those that the unit declares; a trailing `/` declares a folder. Every declared file must be there.
     /// Where nothing is declared, every path is the model's to choose but those that are taken.
     pub fn check_declared(&self, declared: &[String], taken: &[String]) -> Result<(), AnswerError> {
+        if self.question.is_some() {
+            return Ok(());
+        }
         if declared.is_empty() {
             let taken: Vec<&String> = self.files.keys().filter(|path| taken.contains(path)).collect();
             let problem = |paths| Err(AnswerError::Unfit(format!("these files belong to other units: {paths}")));
@@ -152,7 +172,10 @@ struct Reader {
 impl Reader {
     fn line(&mut self, number: usize, line: &str) -> Result<(), AnswerError> {
         let wrong = |problem: String| AnswerError::Malformed { line: number, problem };
+        let bare = !line.ends_with('\n');
         match (&mut self.open, line.strip_prefix(MARKER)) {
+            (None, None) if self.answer.question.is_none() || line.trim().is_empty() => Ok(()),
+            (None, _) if self.answer.question.is_some() => Err(wrong(format!("nothing may follow the question; {ALONE}"))),
             (None, None) => Ok(()),
             (Some(open), None) => {
                 let ending = if open.returns && line.ends_with("\r\n") { 2 } else { usize::from(line.ends_with('\n')) };
@@ -168,7 +191,7 @@ impl Reader {
                 Ok(())
             }
             // A marker without its line break may be part of a longer one. Only the last line of a whole answer stands bare.
-            (_, Some(marker)) if !line.ends_with('\n') && marker != format!("done {}", self.answer.files.len()) => Ok(()),
+            (open, Some(marker)) if bare && !self.answer.ends(marker) && (open.is_some() || !marker.starts_with("ask ")) => Ok(()),
             (_, Some(_)) if self.done => Err(wrong("nothing of the form may follow its last line".to_owned())),
             (_, Some(marker)) => self.marker(marker.trim_end(), line.ends_with("\r\n")).map_err(wrong),
         }
@@ -189,6 +212,11 @@ impl Reader {
                 Ok(())
             }
             ("end", Some(open)) => self.close(open, rest),
+            ("ask", None) if !self.answer.files.is_empty() => Err(format!("files were written before the question; {ALONE}")),
+            ("ask", None) => {
+                self.answer.question = Some(question(rest).map_err(|error| format!("{error}; {ALONE}"))?);
+                Ok(())
+            }
             ("done", None) => {
                 let written = self.answer.files.len();
                 if rest.parse() != Ok(written) {
@@ -219,6 +247,9 @@ impl Reader {
     }
 
     fn finish(self, text: &str) -> Result<Answer, AnswerError> {
+        if self.answer.question.is_some() {
+            return Ok(self.answer);
+        }
         if !self.done && self.open.is_none() && self.answer.files.is_empty() && !text.lines().any(|line| line.starts_with(MARKER)) {
             return Err(AnswerError::Empty(text.trim().chars().take(EXCERPT_CHARS_MAX).collect()));
         }

@@ -37,7 +37,7 @@ fn chatter_and_fences_around_the_blocks_are_passed_over() {
 fn a_fence_around_a_whole_source_file_is_taken_off_and_that_is_said() {
     let block = |path: &str, content: &str| format!("%%%specwave file {path}\n{content}%%%specwave end {path}\n%%%specwave done 1\n");
     let answer = parse(&block("a.py", "```python\nx = 1\n```\n")).unwrap();
-    assert_eq!(answer, Answer { files: files(&[("a.py", "x = 1\n")]), unfenced: vec!["a.py".to_owned()] });
+    assert_eq!(answer, Answer { files: files(&[("a.py", "x = 1\n")]), unfenced: vec!["a.py".to_owned()], question: None });
     check(&block("a.md", "```python\nx = 1\n```\n"), &[("a.md", "```python\nx = 1\n```\n")]);
     check(&block("a.py", "\\```python\nx = 1\n```\n"), &[("a.py", "```python\nx = 1\n```\n")]);
     check(&block("a.py", "```python\nx = 1\n"), &[("a.py", "```python\nx = 1\n")]);
@@ -100,7 +100,7 @@ fn limits_are_reached() {
 
 #[test]
 fn files_must_be_those_that_the_unit_declares() {
-    let answer = Answer { files: files(&[("a.py", ""), ("tests/x.py", "")]), unfenced: Vec::new() };
+    let answer = Answer { files: files(&[("a.py", ""), ("tests/x.py", "")]), ..Answer::default() };
     let check = |declared: &[&str], expected: Option<&str>| {
         let declared: Vec<String> = declared.iter().map(|path| (*path).to_owned()).collect();
         assert_eq!(answer.check_declared(&declared, &[]).err().map(|error| error.to_string()).as_deref(), expected);
@@ -114,6 +114,40 @@ fn files_must_be_those_that_the_unit_declares() {
     assert_eq!(answer.check_declared(&[], &["b.py".to_owned()]), Ok(()));
     let refused = answer.check_declared(&[], &["a.py".to_owned()]).unwrap_err().to_string();
     assert_eq!(refused, "these files belong to other units: a.py");
+}
+
+#[test]
+fn a_question_stands_alone_in_the_last_line() {
+    let check = |text: &str, expected: &str| {
+        let answer = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!((answer.question.as_deref(), answer.files.len()), (Some(expected), 0), "{text}");
+        assert_eq!(answer.check_declared(&["a.py".to_owned()], &[]), Ok(()));
+    };
+    check("%%%specwave ask Which currency?", "Which currency?");
+    check("I have read it all.\r\n%%%specwave ask  Which currency? \r\n\r\n", "Which currency?");
+    check(&format!("%%%specwave ask {}\n", "x".repeat(2_000)), &"x".repeat(2_000));
+    assert!(matches!(parse("I would write %%%specwave ask Which currency?\n"), Err(AnswerError::Empty(_))));
+    // Chatter that speaks of asking asks nothing.
+    let answer = parse(&format!("Or: %%%specwave ask Which?\n{ONE}")).unwrap();
+    assert_eq!((answer.question, answer.files.len()), (None, 1));
+}
+
+#[test]
+fn a_question_with_anything_else_is_malformed() {
+    let alone = "write either files or one question and nothing else";
+    let (ask, block) = ("%%%specwave ask Which currency?\n", "%%%specwave file a.py\nx = 1\n%%%specwave end a.py\n");
+    check_error(&format!("{ask}{ONE}"), &format!("line 2: nothing may follow the question; {alone}"));
+    check_error(&format!("{block}{ask}"), &format!("line 4: files were written before the question; {alone}"));
+    check_error(&format!("{block}{}", ask.trim_end()), &format!("line 4: files were written before the question; {alone}"));
+    check_error(&format!("{ONE}{ask}"), "line 5: nothing of the form may follow its last line");
+    check_error(&format!("{ask}{ask}"), &format!("line 2: nothing may follow the question; {alone}"));
+    check_error(&format!("{ask}%%%specwave done 0\n"), &format!("line 2: nothing may follow the question; {alone}"));
+    check_error(&format!("```\n{ask}```\n"), &format!("line 3: nothing may follow the question; {alone}"));
+    check_error("%%%specwave ask \n", &format!("line 1: the question is empty; {alone}"));
+    let long = format!("%%%specwave ask {}\n", "x".repeat(2_001));
+    check_error(&long, &format!("line 1: the question has 2001 bytes, more than 2000; {alone}"));
+    check_error(&format!("%%%specwave file a.py\n{ask}"), "line 2: inside a.py only its own end line may start with the marker, not `ask`");
+    assert!(matches!(parse("%%%specwave file a.py\n%%%specwave ask Which"), Err(AnswerError::Truncated(_))));
 }
 
 fn partial(text: &str) -> super::Partial {
@@ -169,7 +203,7 @@ fn answers() -> impl Strategy<Value = BTreeMap<String, String>> {
 proptest! {
     #[test]
     fn any_set_of_files_is_read_back(files in answers()) {
-        prop_assert_eq!(parse(&render_answer(&files)), Ok(Answer { files, unfenced: Vec::new() }));
+        prop_assert_eq!(parse(&render_answer(&files)), Ok(Answer { files, ..Answer::default() }));
     }
 
     #[test]
@@ -206,7 +240,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_reader_panic(text in "(%%%specwave (file|end|done|resume)? ?[a1/.]{0,2}\r?\n?|`{3}\n|.{0,3}\n?){0,12}") {
+    fn no_text_makes_the_reader_panic(text in "(%%%specwave (file|end|done|resume|ask)? ?[a1/.]{0,2}\r?\n?|`{3}\n|.{0,3}\n?){0,12}") {
         let _ = parse(&text).map_err(|error| error.to_string());
     }
 }

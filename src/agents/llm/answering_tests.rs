@@ -85,6 +85,26 @@ async fn a_malformed_answer_is_corrected_once_and_told_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_question_ends_the_conversation_without_what_is_secret_in_it() {
+    let text = format!("Nothing says it.\n%%%specwave ask Which currency, and is {KEY} yours?\n");
+    let bench = Bench::new(ProviderKind::Anthropic, vec![claude(&text)]);
+    let error = bench.bad().await;
+    assert_eq!((error.class(), error.record.calls.len()), (crate::engine::ErrorClass::NeedsInput, 1));
+    assert!(matches!(&error.cause, Cause::Asks(question) if question.starts_with("Which currency, and is ") && !question.contains(KEY)));
+}
+
+#[tokio::test]
+async fn a_question_beside_files_or_cut_off_is_corrected() {
+    let both = format!("%%%specwave ask Which currency?\n{GOOD}");
+    let bench = Bench::new(ProviderKind::Anthropic, vec![claude(&both), claude(GOOD)]);
+    assert_eq!(purposes(&bench.good().await), ["unit", "correction"]);
+    assert!(said(&bench.server.asked()[1].body, 2).contains("write either files or one question and nothing else"));
+    let bench = Bench::new(ProviderKind::Anthropic, vec![anthropic("%%%specwave ask Which cur", "max_tokens", (1, 1)), claude(GOOD)]);
+    assert_eq!(purposes(&bench.good().await), ["unit", "correction"]);
+    assert!(said(&bench.server.asked()[1].body, 2).contains("the question was cut off"));
+}
+
+#[tokio::test]
 async fn an_answer_that_is_wrong_twice_is_an_error_and_paid_for() {
     let other = GOOD.replace("app/books.py", "app/other.py");
     let bench = Bench::new(ProviderKind::Anthropic, vec![claude("Which framework?"), claude(&other)]);

@@ -39,6 +39,9 @@ pub enum Cause {
     /// The model or a filter refused.
     #[error("the model refused: {0}")]
     Refused(String),
+    /// It wants to know something first.
+    #[error("it asks: {0}")]
+    Asks(String),
     /// The answer was cut off again and again.
     #[error("the answer was cut off {0} times and is still not whole\n  hint: allow more output tokens, or split the unit")]
     Truncated(u32),
@@ -53,6 +56,7 @@ impl LlmError {
         match &self.cause {
             Cause::Budget(_) => ErrorClass::Budget,
             Cause::Deadline => ErrorClass::Timeout,
+            Cause::Asks(_) => ErrorClass::NeedsInput,
             Cause::Call(error) if error.fault == Fault::Deadline => ErrorClass::Timeout,
             Cause::Call(error) if error.fault.is_transient() => ErrorClass::Transient,
             Cause::Call(_) | Cause::Prompt(_) | Cause::Refused(_) | Cause::Truncated(_) | Cause::Unreadable(_) => ErrorClass::Permanent,

@@ -45,7 +45,7 @@ pub use partial::Partial;
 pub use task::LlmTask;
 pub use worker::ModelWorker;
 
-use answer::{AnswerError, parse};
+use answer::{Answer, AnswerError, parse};
 use calls::Calls;
 use prices::Prices;
 use prompt::Prompts;
@@ -152,8 +152,9 @@ impl LlmAgent {
                 return Err(Cause::Refused(self.provider.clean(&reply.text).chars().take(REFUSAL_CHARS_MAX).collect()));
             }
             let text = cut.as_ref().map_or_else(|| Ok(reply.text.clone()), |cut| cut.join(&reply.text));
-            let answer = text.and_then(|text| parse(&text));
+            let answer = text.and_then(|text| parse(&text)).and_then(|answer| answer.check_whole(reply.stop == Stop::Length));
             match answer.and_then(|answer| answer.check_declared(&task.files, &task.taken).map(|()| answer)) {
+                Ok(Answer { question: Some(question), .. }) => return Err(Cause::Asks(self.provider.clean(&question))),
                 Ok(answer) => {
                     for path in &answer.unfenced {
                         calls.note("note", &format!("the code fence around {path} was taken off"));

@@ -5,6 +5,7 @@ use std::fs;
 use super::LlmTask;
 use super::answer::{AnswerError, parse};
 use super::prompt::{PromptName, Prompts};
+use crate::agents::asking::ASK;
 use crate::agents::{Evidence, Repair};
 
 pub(super) fn task() -> LlmTask {
@@ -99,6 +100,14 @@ fn the_form_that_a_model_is_told_is_the_form_that_is_read() {
         answer.files.into_iter().collect::<Vec<_>>(),
         [("PATH".to_owned(), "the whole content of the file, line by line\n".to_owned())]
     );
+}
+
+#[test]
+fn whoever_is_sent_is_told_the_one_way_to_ask() {
+    for told in [built_in().system(&task()).unwrap(), built_in().worktree(&task()).unwrap()] {
+        assert!(told.contains(&format!("{ASK} QUESTION")), "{told}");
+        assert_eq!(told.matches(ASK).count(), 1);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use super::{LlmAgent, LlmError, LlmOutcome, LlmTask, Record};
+use super::{Cause, LlmAgent, LlmError, LlmOutcome, LlmTask, Record};
 use crate::agents::{Account, Agent, AgentError, Bound, Delivered, Delivery, Listener, Meter, Metered, News};
 use crate::agents::{Refused, Reservation, Spent, Work};
 use crate::generate::GeneratedFile;
@@ -33,7 +33,7 @@ impl ModelWorker {
         match self.agent.perform(&task, &meter).await {
             Ok(LlmOutcome { files, record }) => {
                 let file = |(path, content)| GeneratedFile { path, content, executable: false };
-                Ok(Delivered { files: files.into_iter().map(file).collect(), account: account(record) })
+                Ok(Delivered { files: files.into_iter().map(file).collect(), asked: None, account: account(record) })
             }
             Err(error) => Err(failed(error)),
         }
@@ -84,6 +84,9 @@ impl Meter for Telling<'_> {
 }
 
 fn failed(error: LlmError) -> AgentError {
+    if let Cause::Asks(question) = error.cause {
+        return AgentError::Asks { question, account: Box::new(account(*error.record)) };
+    }
     let class = error.class();
     let again = error.retry_after().map(|wait| format!("; the provider wants to be asked again in {} s", wait.as_secs()));
     let message = format!("{error}{}", again.unwrap_or_default());
