@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::output::{duration, print_table, say};
 use super::{agents_view, ask};
-use crate::model::report::{CommandsReport, PhaseReport, RunReport, UnitReport};
+use crate::model::report::{CommandsReport, FailureReport, PhaseReport, RunReport, UnitReport};
 use crate::model::{RunState, Severity, UnitState, Verdict};
 use crate::pipeline::compliance::{Compliance, Judgement, Standing};
 use crate::pipeline::validate::counted;
@@ -32,6 +32,7 @@ pub fn print(report: &RunReport, compliance: Option<&Compliance>) {
     print_phases(&report.phases);
     section("Units");
     print_units(&report.units);
+    print_failures(&report.units);
     print_undeclared(&report.units);
     print_contexts(&report.units);
     if let Some(agents) = &report.agents {
@@ -154,6 +155,26 @@ fn print_units(units: &[UnitReport]) {
         vec![wave, unit.state.as_str().to_owned(), unit.key.clone(), agent, time, unit.evidence.join(", ")]
     };
     print_table(&["wave", "state", "unit", "agent", "time", "evidence"], &units.iter().map(row).collect::<Vec<_>>());
+}
+
+/// The tries that failed: which unit, who was sent, how often, and why it was for nothing.
+fn print_failures(units: &[UnitReport]) {
+    let mut rows: Vec<(&str, &FailureReport, usize)> = Vec::new();
+    for (unit, failure) in units.iter().flat_map(|unit| unit.failures.iter().map(|failure| (unit.key.as_str(), failure))) {
+        let same =
+            |row: &&mut (&str, &FailureReport, usize)| row.0 == unit && row.1.agent == failure.agent && row.1.reason == failure.reason;
+        match rows.iter_mut().find(same) {
+            Some((.., tries)) => *tries += 1,
+            None => rows.push((unit, failure, 1)),
+        }
+    }
+    let row = |(unit, failure, tries): &(&str, &FailureReport, usize)| {
+        vec![(*unit).to_owned(), failure.agent.clone(), tries.to_string(), failure.reason.clone()]
+    };
+    if !rows.is_empty() {
+        section("Tries that came to nothing");
+        print_table(&["unit", "agent", "tries", "reason"], &rows.iter().map(row).collect::<Vec<_>>());
+    }
 }
 
 /// What units changed beyond their own files, all of it.

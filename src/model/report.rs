@@ -208,6 +208,9 @@ pub struct UnitReport {
     pub duration_ms: Option<u64>,
     /// The checks that its last attempt passed or failed, or why it waits.
     pub evidence: Vec<String>,
+    /// The tries that failed, oldest first, the last ones of many.
+    #[serde(default)]
+    pub failures: Vec<FailureReport>,
     /// Files that its last attempt changed and that it does not declare, where the run allows that.
     #[serde(default)]
     pub undeclared: Vec<String>,
@@ -219,6 +222,17 @@ pub struct UnitReport {
     /// What was asked and answered about it in this run.
     #[serde(default)]
     pub questions: Vec<Question>,
+}
+
+/// A try that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct FailureReport {
+    /// Who tried; empty when nobody was sent.
+    pub agent: String,
+    /// The class of the failure: `unfit`, `timeout` …
+    pub class: String,
+    /// Why, in a line.
+    pub reason: String,
 }
 
 /// What an agent was told of a unit, in numbers.

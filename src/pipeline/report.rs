@@ -9,7 +9,7 @@ use crate::engine::{Engine, RunSnapshot};
 use crate::generate::TargetPack;
 use crate::learning::campaign;
 use crate::model::outcome::UNDECLARED_FILES;
-use crate::model::report::{BranchReport, ContextReport, PhaseReport, REPORT_SCHEMA_VERSION, RunReport, UnitReport};
+use crate::model::report::{BranchReport, ContextReport, FailureReport, PhaseReport, REPORT_SCHEMA_VERSION, RunReport, UnitReport};
 use crate::model::{CheckResult, OrganizationId, Phase, Plan, Question, RunId, SpecDocument, UnitId, Verdict};
 use crate::store::postgres::assignments::{self, AssignmentRow};
 use crate::store::postgres::attempts::{self, AttemptRow};
@@ -24,6 +24,8 @@ use super::sent::Known;
 use super::validate::Validation;
 use super::{PipelineError, sent};
 
+/// Failed tries named for each unit.
+const FAILURES_MAX: usize = 20;
 /// Checks named for each unit.
 const EVIDENCE_MAX: usize = 4;
 
@@ -162,6 +164,7 @@ fn units(
                 duration_ms: attempt
                     .map(|attempt| u64::try_from((attempt.finished_at - attempt.started_at).whole_milliseconds()).unwrap_or(0)),
                 evidence: attempt.map(evidence).unwrap_or_default(),
+                failures: failures(attempts.iter().filter(|attempt| attempt.unit == row.id)),
                 undeclared: attempt.map(|attempt| undeclared(&attempt.checks)).unwrap_or_default(),
                 context: receipts.get(&row.id).and_then(context),
                 sent: sent::of_unit(sent, row.id),
@@ -190,6 +193,18 @@ fn context(document: &Value) -> Option<ContextReport> {
         bytes_whole: receipt.bytes_whole,
         patterns: held.filter_map(|part| part.source.strip_prefix("pattern ")).map(str::to_owned).collect(),
     })
+}
+
+/// The tries that failed, each in a line.
+fn failures<'a>(tries: impl Iterator<Item = &'a AttemptRow>) -> Vec<FailureReport> {
+    let failed = tries.filter(|attempt| attempt.outcome == "failed").map(|attempt| FailureReport {
+        agent: attempt.agent.clone(),
+        class: attempt.error_class.clone().unwrap_or_default(),
+        reason: attempt.error.lines().next().unwrap_or_default().to_owned(),
+    });
+    let mut failed: Vec<FailureReport> = failed.collect();
+    failed.drain(..failed.len().saturating_sub(FAILURES_MAX));
+    failed
 }
 
 fn evidence(attempt: &AttemptRow) -> Vec<String> {

@@ -26,9 +26,9 @@ say() { printf '{"type":"assistant","message":{"id":"m","content":[{"type":"text
 done_with() { printf '{"type":"result","subtype":"success","is_error":false,"num_turns":2,"result":"%s","session_id":"s","total_cost_usd":0.25,"usage":{"input_tokens":100,"output_tokens":20}}\n' "$1"; }
 "#;
 
-/// Five steps that do not depend on each other.
-const FIVE: &str = "# Tools\n\nThe project must hold five tools.\n\n# Logical Dependency Chain\n\n1. First tool.\n2. Second tool.\n3. Third tool.\n4. Fourth \
-                    tool.\n5. Fifth tool.\n";
+/// Seven steps that do not depend on each other.
+const SEVEN: &str = "# Tools\n\nThe project must hold seven tools.\n\n# Logical Dependency Chain\n\n1. First tool.\n2. Second tool.\n3. Third tool.\n\
+                     4. Fourth tool.\n5. Fifth tool.\n6. Sixth tool.\n7. Seventh tool.\n";
 
 /// An installation with one agent, `hands`, which runs a script.
 pub struct Stage {
@@ -155,14 +155,25 @@ fn what_an_agent_does_wrong_is_refused_and_named() {
     let stage = Stage::new(
         "case $n in\n\
          1) done_with 'I wrote everything.' ;;\n\
-         2) write; echo stolen > ../../stolen; echo stolen > /var/tmp/specwave-stolen; mkdir -p .git; echo x > .git/hooks; done_with Done ;;\n\
+         2) write; echo stolen > ../../stolen; echo stolen > /var/tmp/specwave-stolen; mkdir -p .git; echo x > .git/hooks; echo K=1 > .env.local\n\
+         done_with Done ;;\n\
          3) sleep 600 ;;\n\
          4) write; say Burning 900000; sleep 600 ;;\n\
+         6|7) write; case $prompt in\n\
+            *'+step 6'*'+step 7'*|*'+step 7'*'+step 6'*) ;;\n\
+            *) while [ ! -e \"${0%/*}/go\" ]; do say Waiting 1; sleep 0.2; done ;;\n\
+            esac; printf 'step %s\\n' \"$n\" >> CHANGES.md; done_with Done ;;\n\
          *) write; ln -s /etc/passwd src/link; done_with Done ;;\n\
          esac\n",
         "stall_secs = 2\ntokens_max = 500000\n",
     );
-    let ended = stage.run(FIVE);
+    let mut running = Running::start(stage.command(SEVEN, &fresh_name("wrong"), &["--allow-undeclared", "--concurrency", "4"]));
+    for sibling in ["/6", "/7"] {
+        let waits = |event: &Value| event["event"] == "unit_progress" && event["step"] == "Waiting";
+        running.until("siblings work side by side", |event| waits(event) && event["key"].as_str().unwrap().ends_with(sibling));
+    }
+    file(stage.folder.path(), "go", "");
+    let ended = running.end();
     let units = units(&ended);
     let check = |number: &str, expected: &str| {
         let (state, reason) = &units[number];
@@ -176,10 +187,26 @@ fn what_an_agent_does_wrong_is_refused_and_named() {
     let logs = stage.say(&["logs", ended.report()["run"].as_str().unwrap(), "/5"]);
     assert!(logs.contains("src/link was not taken"), "{logs}");
     assert!(!stage.folder.path().join("out/src/link").exists());
-    // What lies outside of its tree it could not write, and git's own files are never taken.
-    let (state, reason) = &units["2"];
-    assert!(state == "succeeded" || reason.contains(".git"), "{state}: {reason}");
+    // What lies outside of its tree it could not write, and what no unit may change is not taken.
+    check("2", ".env.local may not be changed: secrets are kept in files of this name");
     assert!(!Path::new("/var/tmp/specwave-stolen").exists());
+    // Both siblings are done, the second one after a conflict.
+    assert!(["6", "7"].iter().all(|number| units[*number].0 == "succeeded"), "{units:?}");
+    let shown = stage.say(&["report", ended.report()["run"].as_str().unwrap()]);
+    let (_, tries) = shown.split_once("Tries that came to nothing\n").unwrap_or_else(|| panic!("{shown}"));
+    let tries: Vec<&str> = tries.split("\n\n").next().unwrap().lines().collect();
+    let told = |unit: &str, reason: &str| {
+        let there = |line: &&str| {
+            line.starts_with(&format!("logical-dependency-chain/{unit} ")) && line.contains(" hands ") && line.contains(reason)
+        };
+        assert!(tries.iter().any(there), "{unit}: {reason} is not in\n{shown}");
+    };
+    told("1", "the agent ended without changing any file that can be taken");
+    told("2", "the agent changed what is not its own: .env.local may not be changed: secrets are kept in files of this name");
+    told("3", "the agent said nothing for 2 s");
+    told("4", "the agent used 900005 tokens, more than the 500000 that one try may use");
+    let late = if tries.iter().any(|line| line.starts_with("logical-dependency-chain/6 ")) { ("6", "7") } else { ("7", "6") };
+    told(late.0, &format!("it conflicts with logical-dependency-chain/{} in CHANGES.md", late.1));
     let kept = stage.say(&["worktrees"]);
     assert!(kept.contains("kept"), "{kept}");
     let discarded = stage.say(&["worktrees", "--discard"]);
