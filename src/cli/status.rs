@@ -1,16 +1,18 @@
 //! `specwave status [RUN]`: the newest runs, or how one stands.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
 use super::output::say;
-use super::watch::Watch;
+use super::watch::{self, Watch};
 use super::{Failure, Global, ask, output, select};
 use crate::app;
 use crate::engine::{Engine, EngineOptions, RunSnapshot};
 use crate::model::{Actor, Question, RunState, UnitState};
+use crate::store::postgres::progress::{self, Told};
 use crate::store::postgres::runs::{self, RunRow};
 use crate::store::postgres::{Postgres, leases, questions};
 
@@ -86,19 +88,21 @@ async fn one(postgres: &Postgres, actor: &Actor, text: &str, json: bool) -> anyh
     let snapshot = engine.snapshot(actor.organization, row.id).await?;
     let mut tx = postgres.tenant(actor.organization).await?;
     let open: Vec<Question> = questions::of_run(&mut tx, row.id, None).await?.into_iter().filter(Question::open).collect();
+    let told: BTreeMap<String, Told> = progress::of_run(&mut tx, row.id).await?.into_iter().map(|row| (row.key, row.told)).collect();
     tx.commit().await?;
     if json {
         let units: Vec<_> =
             snapshot.units.iter().map(|unit| json!({"key": unit.key, "state": unit.state, "attempts": unit.attempt})).collect();
         return output::print_json(
-            &json!({"run": document(&snapshot.run), "driver": snapshot.driver, "stuck": snapshot.stuck, "units": units, "questions": open}),
+            &json!({"run": document(&snapshot.run), "driver": snapshot.driver, "stuck": snapshot.stuck, "units": units,
+                "progress": watch::told_documents(&told), "questions": open}),
         );
     }
-    print(&snapshot, &open);
+    print(&snapshot, &told, &open);
     Ok(())
 }
 
-fn print(snapshot: &RunSnapshot, open: &[Question]) {
+fn print(snapshot: &RunSnapshot, told: &BTreeMap<String, Told>, open: &[Question]) {
     let run = &snapshot.run;
     say!("{} {} version {}: {}", run.id, run.slug, run.spec_version, run.state.as_str());
     if !run.reason.is_empty() {
@@ -115,7 +119,8 @@ fn print(snapshot: &RunSnapshot, open: &[Question]) {
     let counts: Vec<String> = snapshot.counts.iter().map(|(state, count)| format!("{count} {}", state.as_str())).collect();
     say!("  units: {}", if counts.is_empty() { "not planned yet".to_owned() } else { counts.join(", ") });
     for unit in snapshot.units.iter().filter(|unit| matches!(unit.state, UnitState::Running | UnitState::Failed | UnitState::Waiting)) {
-        say!("  {:9} {}", unit.state.as_str(), unit.key);
+        let told = told.get(&unit.key).filter(|_| unit.state == UnitState::Running).map(|told| format!(" {}", watch::in_brackets(told)));
+        say!("  {:9} {}{}", unit.state.as_str(), unit.key, told.unwrap_or_default());
     }
     for question in open {
         ask::print(question, "  ");

@@ -180,9 +180,7 @@ impl View {
 
     /// What the agent of a unit told last, in brackets; nothing where it told nothing.
     fn told(&self, key: &str) -> String {
-        let Some(Told { agent, step, tokens, .. }) = self.told.get(key) else { return String::new() };
-        let tokens = tokens.map(|tokens| format!(", {tokens} tokens")).unwrap_or_default();
-        format!(" [{agent}: {}{tokens}]", step.chars().take(STEP_CHARS_SHOWN_MAX).collect::<String>())
+        self.told.get(key).map(|told| format!(" {}", in_brackets(told))).unwrap_or_default()
     }
 
     fn running(&self) -> impl Iterator<Item = (&str, Option<OffsetDateTime>)> {
@@ -221,9 +219,7 @@ impl View {
             "driver": driver,
             "units": counts,
             "running": self.running().map(|unit| unit.0).collect::<Vec<_>>(),
-            "progress": self.told.iter().map(|(key, told)| json!({
-                "unit": key, "agent": told.agent, "session": told.session, "step": told.step, "steps": told.steps, "tokens": told.tokens,
-            })).collect::<Vec<_>>(),
+            "progress": told_documents(&self.told),
             "queue": {
                 "ready": self.backlog.ready,
                 "oldest_secs": self.backlog.oldest.map(|age| age.as_secs_f64()),
@@ -231,4 +227,20 @@ impl View {
             },
         })
     }
+}
+
+/// What an agent told last.
+pub(super) fn in_brackets(Told { agent, step, tokens, .. }: &Told) -> String {
+    let tokens = tokens.map(|tokens| format!(", {tokens} tokens")).unwrap_or_default();
+    format!("[{agent}: {}{tokens}]", step.chars().take(STEP_CHARS_SHOWN_MAX).collect::<String>())
+}
+
+/// The same of each unit, as JSON.
+pub(super) fn told_documents(told: &BTreeMap<String, Told>) -> Vec<serde_json::Value> {
+    let document = |(key, told): (&String, &Told)| {
+        json!({
+            "unit": key, "agent": told.agent, "session": told.session, "step": told.step, "steps": told.steps, "tokens": told.tokens,
+        })
+    };
+    told.iter().map(document).collect()
 }

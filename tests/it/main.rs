@@ -42,6 +42,7 @@ mod output;
 mod plan;
 mod probe;
 mod probe_generated;
+mod progress;
 mod projection;
 mod prose;
 mod proxy;
