@@ -1,4 +1,6 @@
-//! Reads a JUnit XML report: which tests ran and how each ended.
+//! Reads a JUnit XML report: which tests ran, in how many cases, and how each ended.
+//!
+//! Called by the validation. It judges nothing.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +9,22 @@ use crate::model::Verdict;
 /// The largest report that is read.
 const REPORT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Tests by `classname.name`, parameters cut off (`test_x[3]` counts for `test_x`), the worst verdict of each.
-pub fn read(xml: &str) -> Result<BTreeMap<String, Verdict>, String> {
+/// What ran.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tests {
+    /// By `classname.name`, parameters cut off (`test_x[3]` counts for `test_x`), the worst verdict of each.
+    pub by_name: BTreeMap<String, Verdict>,
+    /// Cases, each parameter being one, as the tool itself counts them.
+    pub cases: BTreeMap<Verdict, usize>,
+}
+
+/// Reads it.
+pub fn read(xml: &str) -> Result<Tests, String> {
     if xml.len() > REPORT_BYTES_MAX {
         return Err(format!("the test report is larger than {REPORT_BYTES_MAX} bytes"));
     }
     let document = roxmltree::Document::parse(xml).map_err(|error| format!("the test report is not XML: {error}"))?;
-    let mut tests = BTreeMap::new();
+    let mut tests = Tests::default();
     for case in document.descendants().filter(|node| node.has_tag_name("testcase")) {
         let name = case.attribute("name").unwrap_or_default();
         let name = name.split('[').next().unwrap_or(name);
@@ -23,7 +34,8 @@ pub fn read(xml: &str) -> Result<BTreeMap<String, Verdict>, String> {
             Some("skipped") => Verdict::Skipped,
             _ => Verdict::Passed,
         };
-        tests.entry(key).and_modify(|known| *known = worse(*known, verdict)).or_insert(verdict);
+        *tests.cases.entry(verdict).or_default() += 1;
+        tests.by_name.entry(key).and_modify(|known| *known = worse(*known, verdict)).or_insert(verdict);
     }
     Ok(tests)
 }
@@ -48,7 +60,9 @@ mod tests {
             <testcase classname="tests.test_books" name="test_read"/>
             <testcase classname="tests.test_books" name="test_pg"><skipped/></testcase>
         </testsuite></testsuites>"#;
-        let tests: Vec<_> = read(xml).unwrap().into_iter().collect();
+        let Tests { by_name, cases } = read(xml).unwrap();
+        assert_eq!(cases, BTreeMap::from([(Verdict::Passed, 2), (Verdict::Failed, 1), (Verdict::Skipped, 1)]));
+        let tests: Vec<_> = by_name.into_iter().collect();
         let expected = [
             ("tests.test_books::test_create", Verdict::Failed),
             ("tests.test_books::test_pg", Verdict::Skipped),

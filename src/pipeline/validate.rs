@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::compliance::{COMPLIANCE_MIN, Compliance, Evidence, EvidenceKind, Standing};
 use super::journal::{self, Done};
+use super::junit::Tests;
 use super::service::{self, ServiceCheck};
 use super::toolchain::Toolchain;
 use super::{PipelineError, Run, junit, waves};
@@ -131,7 +132,7 @@ async fn check_everything(
         let (run, toolchain, tree, places) = (run.clone(), toolchain.clone(), tree.to_owned(), Arc::clone(&places));
         checking.spawn(async move {
             let _place = places.acquire().await;
-            check_project(&run, &toolchain, &tree, &check).await.map(|(result, tests)| (ordinal, check, result, tests))
+            check_project(&run, &toolchain, &tree, &check).await.map(|(result, tests)| (ordinal, check, result, tests.by_name))
         });
     }
     let (probed, mut evidence) = {
@@ -159,16 +160,11 @@ async fn check_everything(
 }
 
 /// One check of the whole project, told when it ends; with it the verdicts of the single tests.
-async fn check_project(
-    run: &Run,
-    toolchain: &Toolchain,
-    tree: &Path,
-    check: &ProjectCheck,
-) -> Result<(CheckResult, BTreeMap<String, Verdict>), PipelineError> {
+async fn check_project(run: &Run, toolchain: &Toolchain, tree: &Path, check: &ProjectCheck) -> Result<(CheckResult, Tests), PipelineError> {
     let mut result = toolchain.check_project(check, tree, &run.commands.of_phase(Phase::Validate), &run.stop).await?;
     // What was called off has found nothing.
     run.check_stop()?;
-    let mut tests = BTreeMap::new();
+    let mut tests = Tests::default();
     if let Some(report) = &check.junit {
         tests = read_tests(&tree.join(report))?;
         let covered = check.coverage.as_ref().and_then(|report| line_coverage(&tree.join(report)));
@@ -213,18 +209,20 @@ fn line_coverage(path: &Path) -> Option<f64> {
     report.get("totals")?.get("percent_covered")?.as_f64()
 }
 
-fn read_tests(path: &Path) -> Result<BTreeMap<String, Verdict>, PipelineError> {
+fn read_tests(path: &Path) -> Result<Tests, PipelineError> {
     let what = "the test report".to_owned();
     match std::fs::read_to_string(path) {
         Ok(xml) => junit::read(&xml).map_err(|message| PipelineError::Io { what, source: std::io::Error::other(message) }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Tests::default()),
         Err(source) => Err(PipelineError::Io { what, source }),
     }
 }
 
-fn counts(tests: &BTreeMap<String, Verdict>) -> String {
-    let count = |verdict| tests.values().filter(|known| **known == verdict).count();
-    format!("{} tests passed, {} failed, {} skipped", count(Verdict::Passed), count(Verdict::Failed), count(Verdict::Skipped))
+/// The cases, as the tool's own last line counts them, and of how many tests they are.
+fn counts(tests: &Tests) -> String {
+    let count = |verdict| tests.cases.get(&verdict).copied().unwrap_or(0);
+    let of = format!("{} in {}", counted(tests.by_name.len(), "test"), counted(tests.cases.values().sum(), "case"));
+    format!("{of}: {} passed, {} failed, {} skipped", count(Verdict::Passed), count(Verdict::Failed), count(Verdict::Skipped))
 }
 
 fn test_evidence(
