@@ -15,7 +15,7 @@ use crate::agents::profile::{self, duty_in_words};
 use crate::agents::{Roster, tryout};
 use crate::app;
 use crate::config::Config;
-use crate::ingest;
+use crate::ingest::{self, limits};
 use crate::model::{Actor, Profile, TaskType};
 use crate::store::postgres::assignments::{self, Standing};
 use crate::store::postgres::{Postgres, audit, profiles};
@@ -194,7 +194,8 @@ impl Registry {
     }
 
     async fn add(&self, args: &AddArgs) -> anyhow::Result<()> {
-        let content = plan::read_input(&args.file)?;
+        let hint = "give the path of a file with [[profile]] tables, or `-` for standard input";
+        let content = plan::read_up_to(limits::INPUT_BYTES_MAX, &args.file, hint)?;
         let text = String::from_utf8(content).map_err(|_| Failure::usage(format!("{} is not UTF-8", args.file)))?;
         let hint = "see `specwave agents show general --json` for the fields";
         let added = profile::parse(&text).map_err(|error| Failure::usage(format!("{}: {error}", args.file)).hint(hint))?;

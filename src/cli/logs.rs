@@ -167,7 +167,7 @@ fn print_transcript(unit: &str, agent: &str, transcript: &serde_json::Value) {
 
 fn print_check(check: &CheckResult) {
     let bold = anstyle::Style::new().bold();
-    let verdict = format!("{:?}", check.verdict).to_lowercase();
+    let verdict = check.verdict.as_str();
     say!("{bold}{}{bold:#} {verdict} in {} ms\n  $ {}", check.name, check.duration_ms, check.command);
     if !check.detail.is_empty() {
         say!("  {}", check.detail.trim_end().replace('\n', "\n  "));

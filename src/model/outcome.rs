@@ -57,3 +57,14 @@ pub enum Verdict {
     /// It could not be made; `detail` says why.
     Skipped,
 }
+
+impl Verdict {
+    /// As it is written: `passed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}

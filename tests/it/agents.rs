@@ -259,6 +259,8 @@ fn agents_are_listed_tried_out_added_and_switched_off() {
         assert!(listed.1.contains(built_in), "{listed:?}");
     }
     assert!(call(&["agents", "add", added.to_str().unwrap()]).2.contains("is registered, version 1"));
+    let missing = call(&["agents", "add", "nowhere.toml"]);
+    assert!(missing.0 == Some(2) && missing.2.contains("hint: give the path of a file with [[profile]] tables"), "{missing:?}");
     let tested = call(&["agents", "test", &name]);
     assert!(
         tested.0 == Some(0)
