@@ -157,6 +157,16 @@ pub async fn answer(tx: &mut TenantTx, actor: &Actor, unit: &UnitEntry, to: To, 
     Ok(Answer { question, unit })
 }
 
+/// Offers a unit again that waits although everything about it is answered: the answer came while whoever was sent to it was about to say
+/// that it waits.
+pub async fn offer_if_answered(tx: &mut TenantTx, actor: &Actor, unit: &UnitEntry) -> Result<(), QuestionError> {
+    let known = open_for_more(tx, unit).await?;
+    match known.last() {
+        Some(last) if known.iter().all(|known| !known.open()) => offer(tx, actor, unit, last, 0).await.map(drop),
+        _ => Ok(()),
+    }
+}
+
 /// Locks the run, and gives what was asked of the unit so far.
 async fn open_for_more(tx: &mut TenantTx, unit: &UnitEntry) -> Result<Vec<Question>, QuestionError> {
     settle::lock_runs(tx, &[unit.run]).await?;

@@ -103,6 +103,29 @@ async fn texts_are_kept_within_limits_and_without_secrets() {
 }
 
 #[tokio::test]
+async fn an_answer_that_came_while_the_unit_was_tried_is_not_lost() {
+    let bench = bench().await;
+    let offered = async || {
+        let mut tx = bench.engine.store().tenant(ORGANIZATION).await.unwrap();
+        let entry = unit(&mut tx, &bench, "b").await;
+        offer_if_answered(&mut tx, &bench.actor, &entry).await.unwrap();
+        tx.commit().await.unwrap();
+        bench.states().await
+    };
+    let b = bench.claim_one().await;
+    asked(&bench, "b", "Which currency?").await.unwrap();
+    assert_eq!(answered(&bench, "b", To::TheOpenOne, "EUR").await.unwrap().unit, Offered::Standing(UnitState::Running));
+    asked(&bench, "b", "How many decimals?").await.unwrap();
+    bench.settle(&b, UnitResult::Waiting { reason: "it asks".to_owned() }).await;
+    assert_eq!(offered().await, "a:waiting b:waiting", "one is open");
+    let mut tx = bench.engine.store().tenant(ORGANIZATION).await.unwrap();
+    let open = questions::of_run(&mut tx, bench.run, Some("b")).await.unwrap().into_iter().find(Question::open).unwrap();
+    questions::answer(&mut tx, open.id, "user:test", "2").await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(offered().await, "a:waiting b:ready");
+}
+
+#[tokio::test]
 async fn another_organization_sees_no_question_and_a_run_called_off_takes_none() {
     let bench = bench().await;
     asked(&bench, "a", "Which currency?").await.unwrap();

@@ -69,6 +69,25 @@ impl Asked {
     }
 }
 
+/// Offers a unit again whose question was answered before the unit had come to wait for that.
+pub(super) async fn offer_if_answered(shared: &Shared, unit: &Task) -> Result<(), PipelineError> {
+    let run = &shared.run;
+    let mut tx = run.tx().await?;
+    let Some(entry) = tasks::unit_of_key(&mut tx, run.id, &unit.key).await? else { return Ok(()) };
+    match asking::offer_if_answered(&mut tx, &run.actor, &entry).await {
+        Ok(()) => {
+            tx.commit().await?;
+            run.engine.announce();
+            Ok(())
+        }
+        Err(QuestionError::Store(error)) => Err(error.into()),
+        Err(refusal) => {
+            tracing::debug!(unit = unit.key, %refusal, "an answered unit is not offered again");
+            Ok(())
+        }
+    }
+}
+
 /// Notes what an agent wants to know, and gives why the unit waits now. What cannot be noted is in the try's own error all the same.
 pub(super) async fn note(shared: &Shared, unit: &Task, agent: &str, question: &str) -> Result<Option<String>, PipelineError> {
     let run = &shared.run;

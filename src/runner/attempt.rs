@@ -44,11 +44,13 @@ pub(super) struct Attempt {
     pub(super) input_hash: Option<String>,
     pub(super) checks: Vec<CheckResult>,
     pub(super) log: String,
+    /// True when it waits for an answer.
+    pub(super) asks: bool,
 }
 
 impl Attempt {
     pub(super) fn of(result: UnitResult) -> Self {
-        Self { result, agent: String::new(), input_hash: None, checks: Vec::new(), log: String::new() }
+        Self { result, agent: String::new(), input_hash: None, checks: Vec::new(), log: String::new(), asks: false }
     }
 
     pub(super) fn failed(class: ErrorClass, error: &impl ToString) -> Self {
@@ -82,10 +84,11 @@ pub(super) async fn attempt(
         Assignment::Nobody(reason) => return Ok(Attempt::of(UnitResult::Unable { reason: reason.to_owned() })),
         Assignment::Waits(waiting) => {
             let asked = Asked::of(shared, unit).await?;
-            let reason = asked.holds(unit).unwrap_or_else(|| format!("{}; {}", waiting.reason, waiting.configure));
+            let asks = asked.holds(unit);
+            let (held, reason) = (asks.is_some(), asks.unwrap_or_else(|| format!("{}; {}", waiting.reason, waiting.configure)));
             let input_hash = shared.inputs.hash(unit, None, &prior, &built, &asked.answered, &standards);
-            return wait(shared, &told::Given { unit, claim, input_hash: &input_hash, built: &built, answered: &asked.answered }, reason)
-                .await;
+            let given = told::Given { unit, claim, input_hash: &input_hash, built: &built, answered: &asked.answered };
+            return Ok(Attempt { asks: held, ..wait(shared, &given, reason).await? });
         }
     };
     tracing::debug!(unit = %unit.key, agent = chosen.agent.name(), reason = chosen.reason, "assigned");
@@ -93,7 +96,7 @@ pub(super) async fn attempt(
     let input_hash = shared.inputs.hash(unit, Some(chosen.agent.as_ref()), &prior, &built, &asked.answered, &standards);
     let given = told::Given { unit, claim, input_hash: &input_hash, built: &built, answered: &asked.answered };
     if let Some(reason) = asked.holds(unit) {
-        return wait(shared, &given, reason).await;
+        return Ok(Attempt { asks: true, ..wait(shared, &given, reason).await? });
     }
     let name = chosen.agent.name().to_owned();
     let mut tx = shared.run.tx().await?;

@@ -156,7 +156,8 @@ impl Hand<'_> {
         // What is nobody's fault says nothing of whoever was sent.
         let passed = (waits.is_none() && !matches!(class, ErrorClass::Transient | ErrorClass::Cancelled)).then_some(false);
         write_down(self.shared, claim, &error.account(), &Tree::new(), passed).await?;
-        Ok(waits.map_or_else(|| Attempt::failed(class, &message), |reason| Attempt::of(UnitResult::Waiting { reason })))
+        let Some(reason) = waits else { return Ok(Attempt::failed(class, &message)) };
+        Ok(Attempt { asks: true, ..Attempt::of(UnitResult::Waiting { reason }) })
     }
 
     /// Checks what came back, and takes it or says what is wrong with it.

@@ -8,6 +8,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::POLL_EVERY;
+use super::asked;
 use super::attempt::{self, Attempt, Seams};
 use super::branch::Branch;
 use super::gathering::Sources;
@@ -164,6 +165,7 @@ async fn settle(shared: &Shared, unit: &Task, claimed: ClaimedUnit, attempt: Att
     let reason = reason(&attempt.result);
     let agent = Some(attempt.agent.clone()).filter(|agent| !agent.is_empty());
     tracing::Span::current().record("agent", attempt.agent.as_str());
+    let asks = attempt.asks;
     let settlement = Settlement {
         claim: claimed.claim,
         result: attempt.result,
@@ -177,6 +179,9 @@ async fn settle(shared: &Shared, unit: &Task, claimed: ClaimedUnit, attempt: Att
             tracing::Span::current().record("outcome", state.as_str());
             tracing::debug!(duration_ms, "settled");
             tell(shared, unit, state, agent, Some(duration_ms), reason).await;
+            if asks && state == UnitState::Waiting {
+                asked::offer_if_answered(shared, unit).await?;
+            }
         }
         Settled::Late => {
             let message = format!("{}: the result came after its lease was lost and changed nothing", unit.key);

@@ -45,16 +45,13 @@ type Edit = Box<dyn Fn(&Path)>;
 
 /// What an agent may leave behind, each in a tree of [`first`].
 fn messes(outside: &Path) -> Vec<(&'static str, Edit)> {
-    let outside = outside.to_owned();
-    let (to_folder, to_file) = (outside.clone(), outside.join("name"));
-    let restored = |root: &Path, path: &str, between: &str| {
-        let (content, time) = (fs::read(root.join(path)).unwrap(), fs::metadata(root.join(path)).unwrap().modified().unwrap());
-        write(root, path, between);
-        if between.len() != content.len() {
-            write(root, path, content);
-        }
-        fs::File::options().write(true).open(root.join(path)).unwrap().set_modified(time).unwrap();
-    };
+    let mut all = additions();
+    all.extend(replacements(outside));
+    all
+}
+
+/// What it may leave beside the files of the commit, and do to folders.
+fn additions() -> Vec<(&'static str, Edit)> {
     vec![
         (
             "ignored and new files",
@@ -87,6 +84,28 @@ fn messes(outside: &Path) -> Vec<(&'static str, Edit)> {
         ("a folder that is open to all", Box::new(|root| ["a", "a/b", ""].iter().for_each(|path| mode(root, path, 0o2777)))),
         ("a file without rights", Box::new(|root| mode(root, "kept", 0o000))),
         ("empty folders", Box::new(|root| fs::create_dir_all(root.join("a/b/empty/empty")).unwrap())),
+        (
+            "names that are no text",
+            Box::new(|root| {
+                fs::write(root.join(OsStr::from_bytes(b"latin-\xe4")), "").unwrap();
+                write(root, "line\nend", "");
+            }),
+        ),
+    ]
+}
+
+/// What it may do to files of the commit, and put in their places.
+fn replacements(outside: &Path) -> Vec<(&'static str, Edit)> {
+    let (to_folder, to_file) = (outside.to_owned(), outside.join("name"));
+    let restored = |root: &Path, path: &str, between: &str| {
+        let (content, time) = (fs::read(root.join(path)).unwrap(), fs::metadata(root.join(path)).unwrap().modified().unwrap());
+        write(root, path, between);
+        if between.len() != content.len() {
+            write(root, path, content);
+        }
+        fs::File::options().write(true).open(root.join(path)).unwrap().set_modified(time).unwrap();
+    };
+    vec![
         (
             "pipes and sockets",
             Box::new(|root| {
@@ -152,13 +171,6 @@ fn messes(outside: &Path) -> Vec<(&'static str, Edit)> {
                 fs::create_dir(root).unwrap();
             }),
         ),
-        (
-            "names that are no text",
-            Box::new(|root| {
-                fs::write(root.join(OsStr::from_bytes(b"latin-\xe4")), "").unwrap();
-                write(root, "line\nend", "");
-            }),
-        ),
     ]
 }
 
@@ -201,7 +213,7 @@ fn anything(random: &mut fastrand::Rng, root: &Path) {
     }
     let folder = fs::symlink_metadata(&at).is_ok_and(|data| data.is_dir());
     if folder {
-        fs::remove_dir_all(&at).unwrap()
+        fs::remove_dir_all(&at).unwrap();
     } else {
         let _ = fs::remove_file(&at);
     }

@@ -119,7 +119,9 @@ impl Pool {
             state.open = false;
             std::mem::take(&mut state.ready)
         };
-        ready.iter().fold(Ok(()), |outcome, ready| outcome.and(remove_home(&ready.home)))
+        // Each is tried, whatever becomes of the others.
+        let removed: Vec<_> = ready.iter().map(|ready| remove_home(&ready.home)).collect();
+        removed.into_iter().collect()
     }
 
     /// Removes what dead processes left.
