@@ -55,6 +55,9 @@ pub struct SearchArgs {
     /// Only this sort of work (api, model, crud, test, …)
     #[arg(long = "type", value_name = "TYPE")]
     unit_type: Option<String>,
+    /// Only from specifications of this format (open_api, markdown, model, prose)
+    #[arg(long, value_name = "FORMAT")]
+    spec_type: Option<String>,
     /// Only this language
     #[arg(long)]
     language: Option<String>,
@@ -122,6 +125,7 @@ async fn search(app: &App, args: &SearchArgs) -> anyhow::Result<()> {
         unit_type: args.unit_type.clone(),
         language: args.language.clone(),
         framework: args.framework.clone(),
+        spec_type: args.spec_type.clone(),
         success: args.failures.then_some(false),
         threshold: args.threshold,
         limit: usize::from(args.limit),

@@ -148,12 +148,17 @@ fn units(
     sent: &[AssignmentRow],
     asked: &[Question],
 ) -> Vec<UnitReport> {
+    let mut tried: BTreeMap<UnitId, Vec<&AttemptRow>> = BTreeMap::new();
+    for attempt in attempts {
+        tried.entry(attempt.unit).or_default().push(attempt);
+    }
     let mut units: Vec<UnitReport> = snapshot
         .units
         .iter()
         .filter_map(|row| {
             let task = plan.tasks.get(row.ordinal)?;
-            let attempt = attempts.iter().rfind(|attempt| attempt.unit == row.id);
+            let tries = tried.get(&row.id).map(Vec::as_slice).unwrap_or_default();
+            let attempt = tries.last();
             Some(UnitReport {
                 key: row.key.clone(),
                 title: task.title.clone(),
@@ -163,8 +168,8 @@ fn units(
                 attempts: row.attempt,
                 duration_ms: attempt
                     .map(|attempt| u64::try_from((attempt.finished_at - attempt.started_at).whole_milliseconds()).unwrap_or(0)),
-                evidence: attempt.map(evidence).unwrap_or_default(),
-                failures: failures(attempts.iter().filter(|attempt| attempt.unit == row.id)),
+                evidence: attempt.map(|attempt| evidence(attempt)).unwrap_or_default(),
+                failures: failures(tries),
                 undeclared: attempt.map(|attempt| undeclared(&attempt.checks)).unwrap_or_default(),
                 context: receipts.get(&row.id).and_then(context),
                 sent: sent::of_unit(sent, row.id),
@@ -196,8 +201,8 @@ fn context(document: &Value) -> Option<ContextReport> {
 }
 
 /// The tries that failed, each in a line.
-fn failures<'a>(tries: impl Iterator<Item = &'a AttemptRow>) -> Vec<FailureReport> {
-    let failed = tries.filter(|attempt| attempt.outcome == "failed").map(|attempt| FailureReport {
+fn failures(tries: &[&AttemptRow]) -> Vec<FailureReport> {
+    let failed = tries.iter().filter(|attempt| attempt.outcome == "failed").map(|attempt| FailureReport {
         agent: attempt.agent.clone(),
         class: attempt.error_class.clone().unwrap_or_default(),
         reason: attempt.error.lines().next().unwrap_or_default().to_owned(),
