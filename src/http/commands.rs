@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::cursor::{self, Page};
 use super::error::ApiError;
 use super::extract::{Id, Query};
+use super::patterns;
 use super::reply::Json;
 use super::runs;
 use super::state::Api;
@@ -21,8 +22,8 @@ use crate::store::postgres::commands::{self, Wanted};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct CommandsQuery {
-    /// Those of units whose key, or of phases whose name, contains this; at most 200 characters.
-    #[param(max_length = 200)]
+    /// Those of units whose key, or of phases whose name, contains this.
+    #[param(max_length = 100)]
     part: Option<String>,
     /// `next` of the part before; left out: the first one.
     #[param(max_length = 512, pattern = "^[0-9a-f]+[.][0-9a-f]{32}$")]
@@ -32,22 +33,17 @@ pub struct CommandsQuery {
     limit: Option<u16>,
 }
 
-/// Characters of what a key is to contain.
-const PART_CHARS_MAX: usize = 200;
-
 /// Lists the commands that were executed for a run, in the order in which they began: what ran where, within which limits, how it ended.
 #[utoipa::path(get, path = "/runs/{id}/commands", tag = "Runs", operation_id = "listCommands",
     params(("id" = RunId, Path, description = "The run."), CommandsQuery),
     responses((status = 200, description = "A part of the list.", body = Page<Executed>)))]
 pub async fn list(State(api): State<Api>, Id(id): Id<RunId>, Query(query): Query<CommandsQuery>) -> Result<Json<Page<Executed>>, ApiError> {
-    if query.part.as_deref().is_some_and(|part| part.chars().count() > PART_CHARS_MAX) {
-        return Err(ApiError::BadRequest(format!("part has more than {PART_CHARS_MAX} characters")));
-    }
-    let (limit, question) = (cursor::limit(query.limit)?, json!(["commands", id, query.part]));
+    let part = patterns::named(query.part.as_deref())?;
+    let (limit, question) = (cursor::limit(query.limit)?, json!(["commands", id, part]));
     let after: Option<Uuid> = cursor::position(&api.cursors, &question, query.cursor.as_deref())?;
     let mut tx = api.begin().await?;
     runs::view(&mut tx, id).await?;
-    let wanted = Wanted { part: query.part.as_deref(), after, limit: i64::from(limit) + 1 };
+    let wanted = Wanted { part, after, limit: i64::from(limit) + 1 };
     let rows = commands::list(&mut tx, id, wanted).await?;
     Ok(Json(cursor::page(&api.cursors, &question, limit, rows, |row| row.id.to_string(), Executed::from)))
 }

@@ -86,7 +86,7 @@ pub async fn list(State(api): State<Api>, Query(query): Query<PatternsQuery>) ->
 }
 
 /// A word that PostgreSQL can compare with.
-fn named(word: Option<&str>) -> Result<Option<&str>, ApiError> {
+pub(super) fn named(word: Option<&str>) -> Result<Option<&str>, ApiError> {
     match word {
         Some(word) if word.contains('\0') || word.chars().count() > 100 => {
             Err(ApiError::BadRequest("a filter is at most 100 characters without NUL".to_owned()))
